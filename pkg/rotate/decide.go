@@ -1,0 +1,266 @@
+package rotate
+
+import (
+	"fmt"
+	"time"
+)
+
+// decision says what is to be done, and why. It is a pure function of an observation, the policy and the
+// options.
+type decision struct {
+	due     bool
+	reasons []string // why it is due, or why something is left alone
+	urgent  bool     // a consumer holds a dead or compromised token: no back-off
+
+	generations []Token // live tokens minted by this rotation, oldest first
+	superseded  []Token // older than what every sink holds; ours and adopted, oldest first
+	retire      []Token // of those, what may be revoked now
+	kept        []Kept  // of those, what may not, and why
+	unverified  bool    // a sink says that what it holds was not verified yet
+	stop        error   // something is to be done, but not now
+	wait        bool    // stop is no failure: it passes by itself
+
+	veto    []string // why nothing may be revoked
+	foreign []Token  // bear the rotation's name, but another rotation's fingerprint
+	next    time.Time
+	overdue time.Duration // how long ago the held token was due; 0: not due
+}
+
+// Kept is a superseded token that is left alive, and why.
+type Kept struct {
+	Token Token
+	Why   string
+}
+
+func (r *Rotation) decide(obs *observation, o Options) decision {
+	var d decision
+	compromised := r.compromised(o)
+	for _, t := range obs.listed {
+		switch {
+		case r.owns(t):
+			d.generations = append(d.generations, t)
+		case sameName(r.Name, t):
+			d.foreign = append(d.foreign, t)
+		}
+	}
+	var newest Token
+	if n := len(d.generations); n > 0 {
+		newest = d.generations[n-1]
+	}
+
+	d.judgeSinks(r, obs, newest, compromised)
+	if o.Force {
+		d.due = true
+		d.reasons = append(d.reasons, "forced")
+		d.urgent = true // a person decided; only the limit on live generations still holds
+	}
+	d.judgeSuperseded(r, obs, compromised)
+	d.judgeTime(r, obs, newest, o)
+	return d
+}
+
+// judgeSinks finds out whether a sink makes the rotation due, and when it would.
+func (d *decision) judgeSinks(r *Rotation, obs *observation, newest Token, compromised time.Time) {
+	because := func(i int, format string, args ...any) {
+		d.due = true
+		d.reasons = append(d.reasons, r.Sinks[i].String()+" "+fmt.Sprintf(format, args...))
+	}
+	var first Token // what the first sink that can say holds, while nothing was minted
+	for i, h := range obs.held {
+		switch h.state {
+		case mute:
+			d.veto = append(d.veto, fmt.Sprintf("%s could not be asked: %v", r.Sinks[i], h.err))
+			continue
+		case unknown:
+			because(i, "holds no token that remint knows")
+			continue
+		case dead:
+			because(i, "holds a token that no longer works%s", named(h.token))
+			d.urgent = true
+			continue
+		case unclear:
+			d.veto = append(d.veto, fmt.Sprintf("which token %s holds cannot be told from others of the same birth", r.Sinks[i]))
+			if newest.ID != "" && !h.token.Created.Equal(newest.Created) {
+				because(i, "does not hold the newest generation %s", newest.Name)
+			}
+		case known:
+			switch {
+			case newest.ID != "" && h.token.ID != newest.ID:
+				because(i, "holds %s, not the newest generation %s", label(h.token), newest.Name)
+			case newest.ID == "" && !r.adopts(h.token):
+				because(i, "holds %s, which is not of this rotation", label(h.token))
+			case newest.ID == "" && first.ID != "" && first.ID != h.token.ID:
+				because(i, "holds %s, another sink holds %s", label(h.token), label(first))
+			}
+			if first.ID == "" {
+				first = h.token
+			}
+			if h.says && !h.verified {
+				d.unverified = true
+			}
+		}
+		d.judgeAge(r, i, h.token, obs.now, compromised, because)
+	}
+	// One sink that says so is enough: a token is verified as a whole.
+	for _, h := range obs.held {
+		if h.state == known && h.verified {
+			d.unverified = false
+		}
+	}
+}
+
+// judgeAge finds out whether a live token is due for its own sake.
+func (d *decision) judgeAge(r *Rotation, i int, t Token, now, compromised time.Time, because func(int, string, ...any)) {
+	if t.Created.Before(compromised) {
+		because(i, "holds %s, born before %s: compromised", label(t), compromised.UTC().Format(time.RFC3339))
+		d.urgent = true
+	}
+	at := time.Time{}
+	if !t.Created.IsZero() {
+		at = t.Created.Add(r.Every - r.offset())
+		if !now.Before(at) {
+			because(i, "holds %s, which is %s old (every %s)", label(t), Days(now.Sub(t.Created)), Days(r.Every))
+		}
+	}
+	if !t.Expires.IsZero() {
+		last := t.Expires.Add(-2 * Tick)
+		if !now.Before(last) {
+			because(i, "holds %s, which expires %s", label(t), t.Expires.UTC().Format(time.RFC3339))
+		}
+		if at.IsZero() || last.Before(at) {
+			at = last
+		}
+	}
+	if at.IsZero() {
+		return
+	}
+	if d.next.IsZero() || at.Before(d.next) {
+		d.next = at
+	}
+	// A token that was made by hand was not under this rotation's care, so it is not overdue.
+	if r.owns(t) && now.Sub(at) > d.overdue {
+		d.overdue = now.Sub(at)
+	}
+}
+
+// floor is what every sink holds, or the oldest of it. It is false while that is not known of every sink.
+func floor(hs []held) (Token, bool) {
+	var low Token
+	for i, h := range hs {
+		if h.state != known {
+			return Token{}, false
+		}
+		if i == 0 || older(h.token, low) {
+			low = h.token
+		}
+	}
+	return low, len(hs) > 0
+}
+
+// judgeSuperseded finds what may be revoked if nothing is due.
+func (d *decision) judgeSuperseded(r *Rotation, obs *observation, compromised time.Time) {
+	low, ok := floor(obs.held)
+	if !ok || !r.owns(low) {
+		// What a person made is no successor of ours: nobody verified it.
+		return
+	}
+	d.superseded = r.olderThan(obs.listed, low)
+	for _, t := range d.superseded {
+		if why := r.keep(t, low, obs.now, compromised); why != "" {
+			d.kept = append(d.kept, Kept{t, why})
+		} else {
+			d.retire = append(d.retire, t)
+		}
+	}
+	if len(d.veto) > 0 {
+		d.retire = nil
+	}
+}
+
+// olderThan returns the tokens of this rotation, minted or adopted, that were created before low.
+func (r *Rotation) olderThan(listed []Token, low Token) []Token {
+	var out []Token
+	for _, t := range listed {
+		if t.ID != "" && t.ID != low.ID && t.Created.Before(low.Created) && (r.owns(t) || r.adopts(t)) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// keep says why a token that low superseded stays alive, or "".
+func (r *Rotation) keep(t, low Token, now, compromised time.Time) string {
+	if t.Created.Before(compromised) {
+		return ""
+	}
+	end := low.Created.Add(r.Grace)
+	if now.Before(end) {
+		return "in grace until " + end.UTC().Format(time.RFC3339)
+	}
+	// Until the run that superseded it was over, consumers used it rightly.
+	if t.LastUsed.After(end.Add(r.deadline())) {
+		return "still in use: last used " + t.LastUsed.UTC().Format(time.RFC3339)
+	}
+	return ""
+}
+
+// judgeTime finds out whether what is to be done may be done now.
+func (d *decision) judgeTime(r *Rotation, obs *observation, newest Token, o Options) {
+	if !d.due && len(d.retire) == 0 && !d.verifies() {
+		return
+	}
+	if !o.Alone && newest.ID != "" && obs.now.Sub(newest.Created) < r.deadline() {
+		d.wait = !d.due
+		d.stop = fmt.Errorf("%w: %s was minted %s ago, so another run may be alive; nothing was changed. Run again after %s, or with --alone if you know that no other run is alive",
+			ErrConflict, newest.Name, obs.now.Sub(newest.Created).Round(time.Second), newest.Created.Add(r.deadline()).UTC().Format(time.RFC3339))
+		return
+	}
+	if !d.due {
+		if n := len(d.retire); n > r.maxRevoke() {
+			d.stop = tooMany(n, r.maxRevoke())
+		}
+		return
+	}
+	n := len(d.generations)
+	switch {
+	case n >= r.maxRevoke():
+		d.stop = fmt.Errorf("%w: %d generations are alive (max-revoke %d), so no further one is minted; find out why earlier runs failed, then revoke what no sink holds",
+			ErrLimit, n, r.maxRevoke())
+	case n >= 4 && !d.urgent:
+		until := newest.Created.Add(Tick << (n - 3))
+		if obs.now.Before(until) {
+			d.stop = fmt.Errorf("%w: %d generations are alive since earlier runs failed; the next one is minted after %s (or with --force)",
+				ErrLimit, n, until.UTC().Format(time.RFC3339))
+		}
+	}
+}
+
+func tooMany(n, most int) error {
+	return fmt.Errorf("%w: %d tokens are to be revoked, more than max-revoke %d; none was revoked. Narrow adopt, revoke by hand, or raise max-revoke", ErrLimit, n, most)
+}
+
+// verifies reports whether a verification that was held up is to be repeated.
+func (d *decision) verifies() bool { return d.unverified && len(d.superseded) > 0 && len(d.veto) == 0 }
+
+func sameName(name string, t Token) bool {
+	m := minted.FindStringSubmatch(t.Name)
+	return m != nil && m[1] == name
+}
+
+// label names a token for a message.
+func label(t Token) string {
+	switch {
+	case t.Name != "":
+		return t.Name
+	case t.ID != "":
+		return "token " + t.ID
+	}
+	return "a token"
+}
+
+func named(t Token) string {
+	if t.Name == "" && t.ID == "" {
+		return ""
+	}
+	return " (" + label(t) + ")"
+}

@@ -1,0 +1,132 @@
+package rotate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// adapters are all that a rotation is made of, each once.
+func (r *Rotation) adapters() []any {
+	out := []any{r.Provider}
+	for _, v := range r.Prove {
+		out = append(out, v)
+	}
+	for _, s := range r.Sinks {
+		out = append(out, s)
+	}
+	for _, v := range r.Verify {
+		out = append(out, v)
+	}
+	return out
+}
+
+// close collects warnings and lets adapters give back what they hold.
+func (x *run) close(ctx context.Context) {
+	ctx, cancel := clean(ctx)
+	defer cancel()
+	for _, a := range x.adapters() {
+		if w, ok := a.(Warner); ok {
+			for _, text := range w.Warnings() {
+				x.warn("%s: %s", a, text)
+			}
+		}
+		if c, ok := a.(Closer); ok {
+			if err := c.Close(ctx); err != nil {
+				x.warn("%v", err)
+			}
+		}
+	}
+}
+
+// Close lets every adapter give back what it holds. Run does so itself; it is for those who called Plan or
+// the adapters' Check only.
+func (r *Rotation) Close(ctx context.Context) error {
+	var first error
+	for _, a := range r.adapters() {
+		if c, ok := a.(Closer); ok && a != nil {
+			if err := c.Close(ctx); err != nil && first == nil {
+				first = err
+			}
+		}
+	}
+	return first
+}
+
+// finish completes the result: what consumers hold now, which generations live, what is next.
+func (x *run) finish(err error) {
+	res := x.res
+	res.Ended = time.Now()
+	if x.obs == nil {
+		return
+	}
+	for i, s := range x.Sinks {
+		h := x.obs.held[i]
+		if slices.Contains(x.begun, i) {
+			h = x.now(i, h)
+		}
+		res.Sinks = append(res.Sinks, h.report(s))
+	}
+	res.Live = x.living()
+	if x.minted && (res.Outcome == Rotated || res.Outcome == OnHold) {
+		res.Next = x.newborn.Created.Add(x.Every - x.offset())
+		if e := x.newborn.Expires; !e.IsZero() && e.Add(-2*Tick).Before(res.Next) {
+			res.Next = e.Add(-2 * Tick)
+		}
+	}
+	if x.minted && len(x.failed) > 0 && !x.allWritten() {
+		for i, ok := range x.written {
+			if !ok {
+				res.Left = append(res.Left, fmt.Sprintf("%s may not hold the newborn; the next run repairs", x.Sinks[i]))
+			}
+		}
+	}
+	x.finishEmergency(err)
+}
+
+func (x *run) allWritten() bool { return !slices.Contains(x.written, false) }
+
+// now is what a sink that was written holds at the end.
+func (x *run) now(i int, before held) held {
+	switch {
+	case x.written[i]:
+		return held{state: known, token: x.newborn.Token, verified: x.obs.held[i].verified && x.res.Outcome != Failed}
+	case x.res.Outcome == Restored:
+		return before
+	}
+	return held{state: unknown, token: before.token}
+}
+
+// living are the live generations at the end.
+func (x *run) living() []Token {
+	out := slices.Clone(x.plan.Live)
+	if x.minted && x.newborn.ID != "" {
+		out = append(out, x.newborn.Token)
+	}
+	return slices.DeleteFunc(out, func(t Token) bool {
+		return slices.ContainsFunc(x.res.Revoked, func(r Token) bool { return r.ID == t.ID })
+	})
+}
+
+// finishEmergency says what an emergency left: compromised tokens that live on, and consumers that hold a dead one.
+func (x *run) finishEmergency(error) {
+	if x.plan.emergency.IsZero() {
+		return
+	}
+	gone := func(t Token) bool {
+		return slices.ContainsFunc(x.res.Revoked, func(r Token) bool { return r.ID == t.ID })
+	}
+	for _, t := range x.obs.listed {
+		if t.Created.Before(x.plan.emergency) && (x.owns(t) || x.adopts(t)) && !gone(t) {
+			x.res.Person = true
+			x.res.Left = append(x.res.Left, fmt.Sprintf("%s is compromised and lives on", label(t)))
+		}
+	}
+	for i, h := range x.obs.held {
+		if h.state == known && gone(h.token) && !x.written[i] {
+			x.res.Person = true
+			x.res.Left = append(x.res.Left, fmt.Sprintf("consumers of %s break: it holds %s, which was revoked as compromised", x.Sinks[i], label(h.token)))
+		}
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package rotatetest
+
+const raceEnabled = false

@@ -1,0 +1,224 @@
+package rotatetest
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/remint-dev/remint/pkg/rotate"
+)
+
+var singlesOnly = flag.Bool("singles", false, "explore single faults only (for mutants)")
+
+var topologies = []Topology{
+	{Name: "one marker sink", Sinks: []SinkKind{Marked}},
+	{Name: "one readable sink that cannot undo", Sinks: []SinkKind{Readable}},
+	{Name: "a file", Sinks: []SinkKind{File}},
+	{Name: "a current sink", Sinks: []SinkKind{Current}},
+	{Name: "digest and marker", Sinks: []SinkKind{Digest, Marked}},
+	{Name: "three, one write-only", Sinks: []SinkKind{Digest, Readable, Marked}},
+	{Name: "current and digest", Sinks: []SinkKind{Current, Digest}},
+	{Name: "grace shorter than the gap", Sinks: []SinkKind{Marked, Digest}, Grace: time.Hour},
+	{Name: "grace longer than the gap", Sinks: []SinkKind{Digest, Marked}, Grace: 60 * time.Hour},
+	{Name: "grace, a file", Sinks: []SinkKind{File}, Grace: 60 * time.Hour},
+	{Name: "adopted legacy token", Sinks: []SinkKind{Digest, Readable}, Adopted: true},
+	{Name: "adopted, first run of a marker", Sinks: []SinkKind{Marked}, Adopted: true},
+	{Name: "what is held is unknown", Sinks: []SinkKind{Digest, Marked}, Unknown: true},
+	{Name: "compromised", Sinks: []SinkKind{Digest, Marked}, Compromised: true},
+	{Name: "compromised, one sink", Sinks: []SinkKind{Current}, Compromised: true},
+	{Name: "compromised, in grace", Sinks: []SinkKind{Marked, Readable}, Compromised: true, Grace: 60 * time.Hour},
+	{Name: "no creation times", Sinks: []SinkKind{Marked, Digest}, Nameless: true},
+	{Name: "no identify", Sinks: []SinkKind{Marked, Digest}, Blind: true},
+}
+
+// bubble runs f in bubbles of many worlds each: simulated time is limited to 292 years.
+func bubble(t *testing.T, n int, f func(i int)) {
+	const each = 2000
+	for from := 0; from < n; from += each {
+		synctest.Test(t, func(*testing.T) {
+			for i := from; i < min(from+each, n); i++ {
+				f(i)
+			}
+		})
+	}
+}
+
+// singles are all schedules with one fault.
+func singles(topo Topology) (out []Schedule) {
+	w, _ := Play(topo, Schedule{})
+	return extend(Schedule{}, 0, w)
+}
+
+// extend adds one further fault to a schedule, at each call from the given one on, in the run that met the
+// schedule and in the one that recovers from it.
+func extend(s Schedule, from int, w *World) (out []Schedule) {
+	ops := w.ops[:w.ends[min(len(w.ends)-1, w.tickOf(from)+1)]]
+	for n := from; n < len(ops); n++ {
+		for _, f := range Faults {
+			if !f.fits(ops[n]) {
+				continue
+			}
+			more := Schedule{n: f}
+			for k, v := range s {
+				more[k] = v
+			}
+			out = append(out, more)
+		}
+	}
+	return out
+}
+
+// tickOf is the tick in which a call was made.
+func (w *World) tickOf(call int) int {
+	for day, end := range w.ends {
+		if call < end {
+			return day
+		}
+	}
+	return len(w.ends) - 1
+}
+
+func last(s Schedule) int {
+	n := -1
+	for k := range s {
+		n = max(n, k)
+	}
+	return n
+}
+
+// TestWorld breaks every call of a rotation in every way, singly and in pairs (the second fault may hit the
+// run that recovers), and asserts the promise after each.
+func TestWorld(t *testing.T) {
+	var worlds atomic.Int64
+	t.Cleanup(func() { t.Logf("%d worlds", worlds.Load()) })
+	share := 1.0
+	if raceEnabled {
+		share = 0.03 // a seeded share; the whole without the race detector
+	}
+	for i, topo := range topologies {
+		t.Run(topo.Name, func(t *testing.T) {
+			t.Parallel()
+			explore(t, topo, share, uint64(i), &worlds)
+		})
+	}
+}
+
+func explore(t *testing.T, topo Topology, share float64, seed uint64, worlds *atomic.Int64) {
+	rng := rand.New(rand.NewPCG(1, seed))
+	report := func(s Schedule, why string) {
+		t.Errorf("%s: {%s}: %s", topo.Name, s, why)
+	}
+	var first []Schedule
+	synctest.Test(t, func(*testing.T) { first = singles(topo) })
+	first = append(first, Schedule{})
+	var pairs []Schedule
+	bubble(t, len(first), func(i int) {
+		w, why := Play(topo, first[i])
+		worlds.Add(1)
+		if why != "" {
+			report(first[i], why)
+		}
+		if len(first[i]) == 1 && !*singlesOnly {
+			// The recovering run is as long as this one, at least.
+			pairs = append(pairs, extend(first[i], last(first[i])+1, w)...)
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	if share < 1 {
+		pairs = slices.DeleteFunc(pairs, func(Schedule) bool { return rng.Float64() > share })
+	}
+	failures := 0
+	bubble(t, len(pairs), func(i int) {
+		if failures > 10 {
+			return
+		}
+		_, why := Play(topo, pairs[i])
+		worlds.Add(1)
+		if why != "" {
+			failures++
+			report(pairs[i], why)
+		}
+	})
+}
+
+// TestSchedule plays the schedule of the environment again, as a failing test printed it: REMINT_TOPOLOGY and
+// REMINT_SCHEDULE="3:fail after, 17:rival".
+func TestSchedule(t *testing.T) {
+	name, text := os.Getenv("REMINT_TOPOLOGY"), os.Getenv("REMINT_SCHEDULE")
+	if name == "" {
+		t.Skip("no REMINT_TOPOLOGY")
+	}
+	i := slices.IndexFunc(topologies, func(t Topology) bool { return t.Name == name })
+	if i < 0 {
+		t.Fatalf("no topology %q", name)
+	}
+	s := Schedule{}
+	for part := range strings.SplitSeq(text, ", ") {
+		var n int
+		at, fault, _ := strings.Cut(part, ":")
+		if _, err := fmt.Sscan(at, &n); err != nil {
+			continue
+		}
+		s[n] = Fault(fault)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w, why := Play(topologies[i], s)
+		for n, op := range w.ops {
+			t.Logf("%3d %-12s %s", n, op, s[n])
+		}
+		for _, x := range w.tokens {
+			t.Logf("token %s %q live=%t verified=%t", x.ID, x.Name, w.live(x), w.verified[x.ID])
+		}
+		for _, p := range w.places {
+			t.Logf("%s holds %s, mark %s digest %s", p.kind, p.content, p.mark, p.digest)
+		}
+		if why != "" {
+			t.Error(why)
+		}
+	})
+}
+
+// TestPersistent lets one fault hit one operation for thirty days: nothing dies, and generations stay bounded.
+func TestPersistent(t *testing.T) {
+	ops := []string{"list", "identify", "mint", "revoke", "verify", "write", "write mark", "mark", "undo", "read", "held mark", "held digest", "held current"}
+	n := 0
+	for _, topo := range topologies {
+		for _, op := range ops {
+			for _, f := range Faults {
+				if !f.fits(op) {
+					continue
+				}
+				n++
+				synctest.Test(t, func(t *testing.T) {
+					w := NewWorld(topo)
+					w.persistent[op] = f
+					most := 0
+					for day := range 30 {
+						w.Tick()
+						most = max(most, w.Generations())
+						if dead := w.Dead(); dead != "" && !topo.Compromised {
+							t.Fatalf("%s, %s at every %s, day %d: %s", topo.Name, f, op, day, dead)
+						}
+						if len(w.Broken) > 0 {
+							t.Fatalf("%s, %s at every %s, day %d: %s", topo.Name, f, op, day, w.Broken[0])
+						}
+						time.Sleep(rotate.Tick)
+					}
+					if most > 10 {
+						t.Errorf("%s, %s at every %s: %d generations", topo.Name, f, op, most)
+					}
+				})
+			}
+		}
+	}
+	t.Logf("%d worlds of 30 days", n)
+}

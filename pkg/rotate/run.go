@@ -1,0 +1,773 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// How long the engine waits for a provider's list to show a newborn, and for a revoked secret to be
+// refused; and how long cleaning up may take once a run was cancelled (the host kills about ten seconds
+// after its first signal).
+const (
+	appears  = 2 * time.Minute
+	refused  = 2 * time.Minute
+	cleaning = 5 * time.Second
+)
+
+// run is one run of a rotation: it executes a plan step by step.
+type run struct {
+	*Rotation
+	o    Options
+	plan Plan
+	obs  *observation
+	res  *Result
+
+	newborn Credential
+	minted  bool      // newborn is a live token of ours
+	begun   []int     // sinks whose write has begun, in order
+	written []bool    // by sink: the write was answered
+	wrote   time.Time // when the last write was answered
+	failed  []error   // writes that failed
+	alive   []error   // revocations that failed
+	phase   Verb      // of the step that was begun last
+
+	fresh []held // what the sinks said when they were asked last; nil: to be asked
+	drawn bool   // consumers of older values were waited for
+}
+
+// Run does what [Rotation.Plan] says. The result is valid even if there is an error. After a run that
+// failed, was killed or lost its network, the next one recovers.
+//
+// When ctx ends, the run stops at the next boundary and revokes the newborn if no write has begun; that
+// may take 5 more seconds.
+func (r *Rotation) Run(ctx context.Context, o Options) (Result, error) {
+	res := &Result{Name: r.Name, Outcome: Failed, Begun: time.Now()}
+	x := &run{Rotation: r, o: o, res: res, written: make([]bool, len(r.Sinks))}
+	err := x.run(ctx)
+	x.finish(err)
+	return *res, err
+}
+
+func (x *run) run(parent context.Context) error {
+	if err := x.validate(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(parent, x.deadline())
+	defer cancel()
+	defer x.close(ctx)
+	var err error
+	if x.obs, err = x.survey(ctx, x.o); err != nil {
+		return err
+	}
+	p := x.Rotation.plan(x.obs, x.o)
+	x.plan, x.res.Plan = p, p
+	x.res.Due, x.res.Reasons, x.res.Kept, x.res.Warnings = p.Due, p.Reasons, p.Kept, p.Warnings
+	x.res.Next, x.res.Live, x.res.Overdue = p.Next, p.Live, p.overdue >= overdueTicks*Tick
+	if p.stop != nil {
+		if p.wait {
+			x.res.Outcome = Waiting
+			x.res.Left = append(x.res.Left, p.Stop)
+			return nil
+		}
+		return &Error{"rotate", x.Name, p.stop}
+	}
+	if len(p.Steps) == 0 {
+		x.res.Outcome = Idle
+		if len(p.Kept) > 0 {
+			x.res.Outcome = Waiting
+		}
+		return x.muted()
+	}
+	if err := x.check(ctx); err != nil {
+		return err
+	}
+	if p.Due {
+		if err := x.read(ctx); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.Steps {
+		if s.Do == Check {
+			continue
+		}
+		if err := x.boundary(ctx, s); err != nil {
+			return x.abort(ctx, err)
+		}
+		x.phase = s.Do
+		if err := x.do(ctx, s); err != nil {
+			return x.abort(ctx, err)
+		}
+	}
+	if err := x.incomplete(); err != nil {
+		return err
+	}
+	x.res.Outcome = Retired
+	if p.Due {
+		x.res.Outcome = Rotated
+	}
+	return x.muted()
+}
+
+// muted makes a sink that could not be asked an error also where nothing was to be done.
+func (x *run) muted() error {
+	var errs []error
+	for i, h := range x.obs.held {
+		if h.state == mute && !x.written[i] {
+			errs = append(errs, h.err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// boundary stops a run between two steps: because it was cancelled, or because a write failed.
+func (x *run) boundary(ctx context.Context, next Step) error {
+	if err := ctx.Err(); err != nil {
+		return &Error{string(next.Do), next.At, fmt.Errorf("the run was stopped before this step: %w", context.Cause(ctx))}
+	}
+	if next.Do != Writing && len(x.failed) > 0 && (!x.urgent() || !slices.Contains(x.written, true)) {
+		return errors.Join(x.failed...)
+	}
+	return nil
+}
+
+// urgent reports whether compromised tokens are being replaced.
+func (x *run) urgent() bool { return x.endangers(x.obs, x.plan.emergency) }
+
+// step records what becomes of a step, and tells whoever watches.
+func (x *run) step(s Step, f func() error) error {
+	began := time.Now()
+	tell := func(res StepResult) {
+		if x.o.Watch != nil {
+			x.o.Watch(res)
+		}
+	}
+	tell(StepResult{Step: s, Result: Begun})
+	err := f()
+	res := StepResult{Step: s, Result: Done, Took: time.Since(began), Err: err}
+	if err != nil {
+		res.Result, res.Error = Wrong, err.Error()
+		if errors.Is(err, ErrUnproven) {
+			res.Result = Unsure
+		}
+	}
+	x.res.Steps = append(x.res.Steps, res)
+	tell(res)
+	if x.Log != nil {
+		if err != nil {
+			x.Log.Warn("step", "rotation", x.Name, "do", s.Do, "at", s.At, "result", res.Result, "took", res.Took, "error", err)
+		} else {
+			x.Log.Info("step", "rotation", x.Name, "do", s.Do, "at", s.At, "result", res.Result, "took", res.Took)
+		}
+	}
+	return err
+}
+
+func (x *run) do(ctx context.Context, s Step) error {
+	switch s.Do {
+	case Minting:
+		return x.mint(ctx, s)
+	case Proving:
+		return x.step(s, func() error { return x.prove(ctx, s) })
+	case Writing:
+		x.write(ctx, s)
+		return nil
+	case Verify:
+		return x.verify(ctx, s)
+	case Marking:
+		return x.mark(ctx, s)
+	case Revoke:
+		return x.revoke(ctx, s)
+	}
+	return fmt.Errorf("no such step: %s", s.Do)
+}
+
+// read reads what will be overwritten, so that it can be restored and, once revoked, seen to be refused.
+func (x *run) read(ctx context.Context) error {
+	for i, s := range x.Sinks {
+		rd, ok := s.(Reader)
+		if h := &x.obs.held[i]; ok && h.secret.IsZero() && h.state == known {
+			secret, err := rd.Read(ctx)
+			if err != nil {
+				return wrap("read", s, err)
+			}
+			x.o.tell(secret)
+			h.secret = secret
+		}
+	}
+	return nil
+}
+
+// check runs every check of the plan and reports all faults at once.
+func (x *run) check(ctx context.Context) error {
+	var errs []error
+	for _, s := range x.plan.Steps {
+		if s.Do != Check {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		errs = append(errs, x.step(s, func() error {
+			return wrap("check", s.any.(fmt.Stringer), s.any.(Checker).Check(ctx))
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// mint mints, and makes sure that the newborn is listed and alone. It is never repeated.
+func (x *run) mint(ctx context.Context, s Step) error {
+	at := time.Now()
+	for _, t := range x.obs.listed {
+		// Without creation times the order of generations is that of the stamps in their names.
+		if birth, ok := Minted(t); ok && x.owns(t) && !at.Truncate(time.Second).After(birth) {
+			at = birth.Add(time.Second)
+		}
+	}
+	name := mintName(x.ID, x.Name, at)
+	s.What = name
+	err := x.step(s, func() error {
+		c, err := x.Provider.Mint(ctx, name)
+		x.o.tell(c.Secret)
+		x.newborn, x.minted = c, err == nil || c.ID != ""
+		x.newborn.Token = born(x.newborn.Token)
+		if x.newborn.Name == "" {
+			x.newborn.Name = name
+		}
+		if err != nil {
+			return wrap("mint", x.Provider, err)
+		}
+		x.res.Newborn = x.newborn.Token
+		return x.await(ctx, name)
+	})
+	if err == nil {
+		x.res.Newborn = x.newborn.Token
+		return nil
+	}
+	if !x.minted {
+		// The answer may have been lost: look for the name.
+		x.newborn.Name, x.minted = name, true
+	}
+	return err
+}
+
+// await lists until the newborn shows, and stops if another run minted meanwhile.
+func (x *run) await(ctx context.Context, name string) error {
+	began := time.Now()
+	for pause := time.Second; ; pause *= 2 {
+		listed, err := x.list(ctx)
+		if err != nil {
+			return err
+		}
+		found := false
+		for _, t := range listed {
+			if _, before := x.obs.find(t.ID); x.owns(t) && !before && t.Name != name {
+				return &Error{"mint", x.Provider.String(), fmt.Errorf("%w: another run minted %s at the same time; this run steps back", ErrConflict, t.Name)}
+			}
+			if t.Name == name {
+				found = true
+				if x.newborn.ID == "" {
+					x.newborn.ID = t.ID
+				}
+				if t.ID != x.newborn.ID {
+					return &Error{"mint", x.Provider.String(), fmt.Errorf("%w: the list shows %s as token %s, the mint answered %s", ErrConflict, name, t.ID, x.newborn.ID)}
+				}
+				x.newborn.Token = t
+			}
+		}
+		if found {
+			if off := x.newborn.Created.Sub(began); off > maxSkew+pause || off < -maxSkew-time.Since(x.res.Begun) {
+				return x.clockError(off)
+			}
+			return nil
+		}
+		if time.Since(began) >= appears {
+			return &Error{"mint", x.Provider.String(), fmt.Errorf("%w: the list does not show %s after %s", ErrTemporary, name, appears)}
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// prove shows that a credential is what it should be before anything depends on it.
+func (x *run) prove(ctx context.Context, s Step) error {
+	switch {
+	case s.index >= 0:
+		return wrap("prove", x.Prove[s.index], x.Prove[s.index].Verify(ctx, x.newborn))
+	case s.index == works:
+		return x.proveHeld(ctx)
+	}
+	if who, ok := x.Provider.(Identifier); ok {
+		t, err := who.Identify(ctx, x.newborn.Secret)
+		if err != nil {
+			return wrap("identify", x.Provider, err)
+		}
+		if t.ID != "" && t.ID != x.newborn.ID {
+			return &Error{"identify", x.Provider.String(), fmt.Errorf("%w: the newborn's secret is that of token %s, not of %s", ErrConflict, t.ID, x.newborn.ID)}
+		}
+		if e := x.newborn.Expires; !t.Expires.IsZero() && (e.IsZero() || t.Expires.Before(e)) {
+			x.newborn.Expires = t.Expires
+			x.res.Newborn = x.newborn.Token
+		}
+	}
+	if e := x.newborn.Expires; !e.IsZero() && e.Before(x.newborn.Created.Add(x.Every+2*Tick)) {
+		return &Error{"prove", x.Provider.String(), fmt.Errorf("%w: the newborn expires %s, less than two days after it would be replaced (every %s)",
+			ErrConfig, e.UTC().Format(time.RFC3339), Days(x.Every))}
+	}
+	var errs []error
+	for _, sink := range x.Sinks {
+		if a, ok := sink.(Accepter); ok {
+			errs = append(errs, wrap("write", sink, a.Accept(x.newborn)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// proveHeld asks the provider about what the sinks hold, before anything that it superseded is revoked.
+func (x *run) proveHeld(ctx context.Context) error {
+	who := x.Provider.(Identifier)
+	for i, s := range x.Sinks {
+		h := &x.obs.held[i]
+		if rd, ok := s.(Reader); ok && h.secret.IsZero() {
+			secret, err := rd.Read(ctx)
+			if err != nil {
+				return wrap("read", s, err)
+			}
+			x.o.tell(secret)
+			h.secret = secret
+		}
+		if h.secret.IsZero() || h.snapshot {
+			continue
+		}
+		t, err := who.Identify(ctx, h.secret)
+		if err != nil {
+			return &Error{"identify", s.String(), err}
+		}
+		if t.ID != "" && t.ID != h.token.ID {
+			return &Error{"identify", s.String(), fmt.Errorf("%w: it says that it holds %s, but the secret in it is that of token %s", ErrConflict, label(h.token), t.ID)}
+		}
+	}
+	return nil
+}
+
+// write writes one sink. A failure does not stop the others: each that holds the newborn is one the
+// next run need not worry about, and both generations are alive.
+func (x *run) write(ctx context.Context, s Step) {
+	x.begun = append(x.begun, s.index)
+	x.fresh = nil
+	sink := x.Sinks[s.index]
+	if err := x.step(s, func() error { return wrap("write", sink, sink.Write(ctx, x.newborn)) }); err != nil {
+		x.failed = append(x.failed, err)
+		return
+	}
+	x.written[s.index] = true
+	x.wrote = time.Now()
+}
+
+// verify runs one verifier on what the sinks hold.
+func (x *run) verify(ctx context.Context, s Step) error {
+	v := x.Verify[s.index]
+	c := x.newborn
+	if !x.minted {
+		c = x.holding()
+	}
+	x.fresh = nil
+	return x.step(s, func() error { return wrap("verify", v, v.Verify(ctx, c)) })
+}
+
+// holding is the credential that all sinks hold when nothing was minted; its secret only if one could be read.
+func (x *run) holding() Credential {
+	low, _ := floor(x.obs.held)
+	c := Credential{Token: low}
+	for _, h := range x.obs.held {
+		if h.token.ID == low.ID && !h.secret.IsZero() && !h.snapshot {
+			c.Secret = h.secret
+		}
+	}
+	return c
+}
+
+// settle asks every sink again what it holds, if that is not fresh. What this run wrote outranks a sink that
+// knows nothing and a snapshot of the workflow; any other answer counts, so that a stale one or a rival's
+// write keeps alive what it names.
+func (x *run) settle(ctx context.Context) error {
+	if x.fresh != nil {
+		return nil
+	}
+	now := &observation{now: time.Now(), listed: x.obs.listed}
+	if x.minted {
+		now.listed = append(slices.Clone(now.listed), x.newborn.Token)
+	}
+	hs := make([]held, len(x.Sinks))
+	var errs []error
+	for i, s := range x.Sinks {
+		h, err := x.askAgain(ctx, now, i, s)
+		if err != nil {
+			return err
+		}
+		if h.state == mute {
+			errs = append(errs, h.err)
+		}
+		hs[i] = h
+	}
+	x.fresh = hs
+	return errors.Join(errs...)
+}
+
+func (x *run) askAgain(ctx context.Context, now *observation, i int, s Sink) (held, error) {
+	mine := held{state: known, token: x.newborn.Token}
+	if !x.written[i] {
+		if x.obs.held[i].snapshot {
+			return x.obs.held[i], nil
+		}
+		return x.ask(ctx, now, s, x.o)
+	}
+	h, ok := s.(Holder)
+	if !ok {
+		return x.ask(ctx, now, s, x.o)
+	}
+	a, err := h.Held(ctx)
+	switch {
+	case err != nil:
+		return held{state: mute, err: wrap("held", s, err)}, nil
+	case a.Snapshot:
+		return mine, nil
+	case a.Mark.Token.ID == "" && a.Is == nil && a.Secret.IsZero():
+		return mine, nil
+	case a.Mark.Token.ID == x.newborn.ID, a.Is != nil && a.Is(x.newborn.Token), a.Mark.Token.ID == "" && !a.Secret.IsZero() && a.Secret.Equal(x.newborn.Secret):
+		return mine, nil
+	}
+	return x.ask(ctx, now, s, x.o)
+}
+
+// mark records in a sink that what it holds was verified. That it fails is no harm: a later tick verifies again.
+func (x *run) mark(ctx context.Context, s Step) error {
+	if err := x.settle(ctx); err != nil {
+		return x.unsettled(err)
+	}
+	h := x.fresh[s.index]
+	want := x.newborn.Token
+	if !x.minted {
+		want = x.holding().Token
+	}
+	if h.state != known || h.token.ID != want.ID {
+		return &Error{"mark", s.At, fmt.Errorf("%w: it no longer holds %s; nothing is revoked", ErrConflict, label(want))}
+	}
+	if err := x.step(s, func() error { return wrap("mark", x.Sinks[s.index], x.Sinks[s.index].(Marker).Mark(ctx, want)) }); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		x.warn("%v; a later run verifies again before it revokes anything", err)
+		return nil
+	}
+	x.obs.held[s.index].verified = true
+	return nil
+}
+
+func (x *run) unsettled(err error) error {
+	return fmt.Errorf("what the sinks hold could not be made sure of, so nothing is revoked: %w", err)
+}
+
+// revoke retires one superseded token, if the rule still allows it.
+func (x *run) revoke(ctx context.Context, s Step) error {
+	compromised := s.token.Created.Before(x.plan.emergency)
+	if !compromised {
+		if err := x.drain(ctx); err != nil {
+			return err
+		}
+	}
+	err := x.settle(ctx)
+	if err != nil && !compromised {
+		return x.unsettled(err)
+	}
+	if why := x.spare(s.token, compromised); why != "" {
+		x.res.Kept = append(x.res.Kept, Kept{s.token, why})
+		return nil
+	}
+	if err := x.step(s, func() error { return wrap("revoke", x.Provider, x.Provider.Revoke(ctx, s.token)) }); err != nil {
+		x.res.Left = append(x.res.Left, fmt.Sprintf("revoke %s: the next run tries again", label(s.token)))
+		x.alive = append(x.alive, err)
+		return nil
+	}
+	x.res.Revoked = append(x.res.Revoked, s.token)
+	x.confirm(ctx, s.token)
+	return nil
+}
+
+// spare says why the rule forbids to revoke t now, or "". The rule: only what is older than what every
+// sink holds. A compromised token is spared only while no sink is known to hold something better.
+func (x *run) spare(t Token, compromised bool) string {
+	if t.ID == "" || t.ID == x.newborn.ID || !x.owns(t) && !x.adopts(t) {
+		return "not this rotation's to revoke"
+	}
+	if compromised {
+		for i := range x.Sinks {
+			if x.written[i] || x.fresh != nil && x.fresh[i].state == known && !x.fresh[i].token.Created.Before(x.plan.emergency) {
+				return ""
+			}
+		}
+		return "no sink holds a successor"
+	}
+	low, ok := floor(x.fresh)
+	if !ok {
+		return "what every sink holds is not known"
+	}
+	if !t.Created.Before(low.Created) {
+		return "not older than what every sink holds (" + label(low) + ")"
+	}
+	return x.keep(t, low, time.Now(), x.plan.emergency)
+}
+
+// drain waits for consumers that still work with an older value.
+func (x *run) drain(ctx context.Context) error {
+	if x.drawn {
+		return nil
+	}
+	since := x.wrote
+	if since.IsZero() {
+		since = x.holding().Created.Add(x.deadline())
+	}
+	if err := x.drainSince(ctx, since); err != nil {
+		return err
+	}
+	x.drawn = true
+	return nil
+}
+
+func (x *run) drainSince(ctx context.Context, since time.Time) error {
+	for _, v := range x.Verify {
+		d, ok := v.(Drainer)
+		if !ok {
+			continue
+		}
+		x.fresh = nil
+		if err := d.Drain(ctx, since); err != nil {
+			return wrap("drain", v, err)
+		}
+	}
+	return nil
+}
+
+// confirm looks whether a revoked secret is refused, where it is known. That it is late is a warning.
+func (x *run) confirm(ctx context.Context, t Token) {
+	who, ok := x.Provider.(Identifier)
+	if !ok {
+		return
+	}
+	for _, h := range x.obs.held {
+		if h.token.ID != t.ID || h.secret.IsZero() {
+			continue
+		}
+		began := time.Now()
+		for pause := time.Second; ; pause = min(2*pause, 15*time.Second) {
+			_, err := who.Identify(ctx, h.secret)
+			if errors.Is(err, ErrDenied) {
+				return
+			}
+			if time.Since(began) >= refused || sleep(ctx, pause) != nil {
+				x.warn("%s was revoked, but its secret was not yet seen to be refused; revocation may reach all servers late", label(t))
+				return
+			}
+		}
+	}
+}
+
+// abort ends a run at a failed step by the plan's failure branch.
+func (x *run) abort(ctx context.Context, err error) error {
+	switch {
+	case !x.minted:
+		x.judge(ctx, err)
+		return err
+	case len(x.begun) == 0:
+		return errors.Join(err, x.revokeNewborn(ctx))
+	case x.phase != Verify, errors.Is(err, ErrUnproven), ctx.Err() != nil, x.urgent():
+		x.judge(ctx, err)
+		return err
+	}
+	return x.restore(ctx, err)
+}
+
+// judge says how a run that stopped without a failure branch ended.
+func (x *run) judge(ctx context.Context, err error) {
+	if errors.Is(err, ErrUnproven) {
+		x.res.Outcome = OnHold
+		x.res.Left = append(x.res.Left, "not proven yet; both generations are alive, and the next run looks again")
+		return
+	}
+	if x.phase == Verify && ctx.Err() == nil {
+		x.res.Person = true
+		x.res.Left = append(x.res.Left, "consumers hold a token whose verification failed: look at the failed step; a later run only verifies again")
+	}
+}
+
+// clean gives what must be cleaned up a context of its own if the run's has ended.
+func clean(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), cleaning)
+}
+
+// revokeNewborn kills a newborn that no sink holds. If the mint's answer was lost, it is found by its name.
+func (x *run) revokeNewborn(ctx context.Context) error {
+	ctx, cancel := clean(ctx)
+	defer cancel()
+	s := Step{Do: Revoke, At: x.Provider.String(), What: "the newborn " + x.newborn.Name}
+	t := x.newborn.Token
+	if t.ID == "" {
+		listed, err := x.list(ctx)
+		if err != nil {
+			x.leave(x.newborn.Name)
+			return fmt.Errorf("whether %s was minted could not be found out: %w", x.newborn.Name, err)
+		}
+		i := slices.IndexFunc(listed, func(t Token) bool { return t.Name == x.newborn.Name })
+		if i < 0 {
+			x.minted = false
+			return nil
+		}
+		t = listed[i]
+	}
+	if err := x.step(s, func() error { return wrap("revoke", x.Provider, x.Provider.Revoke(ctx, t)) }); err != nil {
+		x.leave(x.newborn.Name)
+		return err
+	}
+	x.minted = false
+	x.res.Newborn = t
+	x.res.Revoked = append(x.res.Revoked, t)
+	return nil
+}
+
+func (x *run) leave(name string) {
+	x.res.Left = append(x.res.Left, fmt.Sprintf("%s may be alive although no sink holds it; the next run that succeeds revokes it", name))
+}
+
+// restore puts back into all sinks what they held, or into none.
+func (x *run) restore(ctx context.Context, cause error) error {
+	if why := x.restorable(ctx); why != nil {
+		x.res.Person = true
+		x.res.Left = append(x.res.Left, "all sinks keep the newborn, whose verification failed; a later run only verifies again")
+		return errors.Join(cause, fmt.Errorf("nothing was restored: %w", why))
+	}
+	var errs []error
+	order := slices.Clone(x.begun)
+	slices.Reverse(order)
+	for _, i := range order {
+		s := x.Sinks[i]
+		old := Credential{x.obs.held[i].token, x.obs.held[i].secret}
+		errs = append(errs, x.step(Step{Do: Restore, At: s.String(), What: label(old.Token), index: i}, func() error {
+			if u, ok := s.(Undoer); ok {
+				return wrap("restore", s, u.Undo(ctx))
+			}
+			return wrap("restore", s, s.Write(ctx, old))
+		}))
+		x.written[i] = false
+	}
+	if err := errors.Join(errs...); err != nil {
+		x.res.Left = append(x.res.Left, "some sinks hold the newborn and some what they held before; both are alive, and the next run repairs")
+		return errors.Join(cause, err)
+	}
+	x.res.Outcome = Restored
+	restored := time.Now()
+	old := x.holding()
+	for i, v := range x.Verify {
+		s := Step{Do: Verify, At: v.String(), What: "with what was restored", index: i}
+		if err := x.step(s, func() error { return wrap("verify", v, v.Verify(ctx, old)) }); err != nil {
+			// Consumers may still work with the newborn: it is kept alive until a later run has superseded it.
+			x.leave(x.newborn.Name)
+			return errors.Join(cause, fmt.Errorf("the sinks hold what they held before, but that consumers took it up again was not seen, so the newborn is left alive: %w", err))
+		}
+	}
+	if err := x.drainSince(ctx, restored); err != nil {
+		x.leave(x.newborn.Name)
+		return errors.Join(cause, err)
+	}
+	// A rival may have written the newborn's successor, or the newborn, meanwhile.
+	if err := x.nobodyHolds(ctx); err != nil {
+		x.leave(x.newborn.Name)
+		return errors.Join(cause, err)
+	}
+	return errors.Join(cause, x.revokeNewborn(ctx))
+}
+
+// nobodyHolds makes sure that no sink says that it holds the newborn.
+func (x *run) nobodyHolds(ctx context.Context) error {
+	x.fresh = nil
+	if err := x.settle(ctx); err != nil {
+		return x.unsettled(err)
+	}
+	for i, h := range x.fresh {
+		if h.token.ID == x.newborn.ID || h.state == unclear {
+			return &Error{"restore", x.Sinks[i].String(), fmt.Errorf("%w: it holds the newborn again", ErrConflict)}
+		}
+	}
+	return nil
+}
+
+// restorable says why restoring cannot be safe: the old secret must be known and alive beyond two ticks, and
+// every sink must still hold what this run wrote.
+func (x *run) restorable(ctx context.Context) error {
+	if len(x.failed) > 0 {
+		return errors.Join(x.failed...)
+	}
+	listed, err := x.list(ctx)
+	if err != nil {
+		return err
+	}
+	now := &observation{now: time.Now(), listed: listed}
+	for i, s := range x.Sinks {
+		h := x.obs.held[i]
+		if h.state != known {
+			return &Error{"restore", s.String(), fmt.Errorf("%w: what it held before is not known to work", ErrConflict)}
+		}
+		t, ok := now.find(h.token.ID)
+		if !ok || !t.Expires.IsZero() && t.Expires.Before(now.now.Add(2*Tick)) {
+			return &Error{"restore", s.String(), fmt.Errorf("%w: %s, which it held before, is dead or about to expire", ErrConflict, label(h.token))}
+		}
+		if _, ok := s.(Undoer); ok {
+			continue
+		}
+		if h.secret.IsZero() {
+			return &Error{"restore", s.String(), fmt.Errorf("%w: it can only be written, and the secret it held before is not known", ErrConflict)}
+		}
+		if who, ok := x.Provider.(Identifier); ok {
+			t, err := who.Identify(ctx, h.secret)
+			if err != nil {
+				return &Error{"restore", s.String(), err}
+			}
+			if t.ID != "" && t.ID != h.token.ID {
+				return &Error{"restore", s.String(), fmt.Errorf("%w: the secret at hand is not that of %s", ErrConflict, label(h.token))}
+			}
+		}
+	}
+	x.fresh = nil
+	if err := x.settle(ctx); err != nil {
+		return err
+	}
+	for i, h := range x.fresh {
+		if h.state != known || h.token.ID != x.newborn.ID {
+			return &Error{"restore", x.Sinks[i].String(), fmt.Errorf("%w: it no longer holds the newborn", ErrConflict)}
+		}
+	}
+	return nil
+}
+
+// incomplete reports what failed without stopping the run.
+func (x *run) incomplete() error { return errors.Join(append(slices.Clone(x.failed), x.alive...)...) }
+
+func (x *run) warn(format string, args ...any) {
+	x.res.Warnings = append(x.res.Warnings, fmt.Sprintf(format, args...))
+}
