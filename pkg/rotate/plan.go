@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -308,6 +309,40 @@ func (h held) report(s Sink) Holds {
 		out.State = "could not be asked"
 	default:
 		out.State = "nothing known"
+	}
+	return out
+}
+
+// Check says whether a run could do its work, whatever is due: it validates the rotation, surveys, and asks
+// every Checker. It changes nothing and returns all that is wrong at once, joined.
+func (r *Rotation) Check(ctx context.Context, o Options) error {
+	if err := r.validate(); err != nil {
+		return err
+	}
+	obs, err := r.survey(ctx, o)
+	errs := []error{err}
+	if obs != nil {
+		for _, h := range obs.held {
+			errs = append(errs, h.err)
+		}
+	}
+	for _, a := range r.adapters() {
+		if c, ok := a.(Checker); ok {
+			errs = append(errs, wrap("check", a.(fmt.Stringer), c.Check(ctx)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Warnings returns what the adapters have to say that is no error, each once.
+func (r *Rotation) Warnings() []string {
+	var out []string
+	for _, a := range r.adapters() {
+		if w, ok := a.(Warner); ok {
+			for _, text := range w.Warnings() {
+				out = append(out, fmt.Sprintf("%s: %s", a, text))
+			}
+		}
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -22,36 +23,26 @@ func (r *Rotation) adapters() []any {
 	return out
 }
 
-// close collects warnings and lets adapters give back what they hold.
+// close collects what the adapters have to say, and lets them give back what they hold.
 func (x *run) close(ctx context.Context) {
 	ctx, cancel := clean(ctx)
 	defer cancel()
-	for _, a := range x.adapters() {
-		if w, ok := a.(Warner); ok {
-			for _, text := range w.Warnings() {
-				x.warn("%s: %s", a, text)
-			}
-		}
-		if c, ok := a.(Closer); ok {
-			if err := c.Close(ctx); err != nil {
-				x.warn("%v", err)
-			}
-		}
+	x.res.Warnings = append(x.res.Warnings, x.Warnings()...)
+	if err := x.Close(ctx); err != nil {
+		x.warn("%v", err)
 	}
 }
 
 // Close lets every adapter give back what it holds. Run does so itself; it is for those who called Plan or
 // the adapters' Check only.
 func (r *Rotation) Close(ctx context.Context) error {
-	var first error
+	var errs []error
 	for _, a := range r.adapters() {
-		if c, ok := a.(Closer); ok && a != nil {
-			if err := c.Close(ctx); err != nil && first == nil {
-				first = err
-			}
+		if c, ok := a.(Closer); ok {
+			errs = append(errs, c.Close(ctx))
 		}
 	}
-	return first
+	return errors.Join(errs...)
 }
 
 // finish completes the result: what consumers hold now, which generations live, what is next.
