@@ -216,7 +216,8 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // send sends one attempt of r. The first uses the body of r; later ones need GetBody.
 func (t *Transport) send(r *http.Request, n int) (*http.Response, error) {
 	ctx := r.Context()
-	if r.Method != http.MethodGet && r.Method != http.MethodHead && ctx.Value(repeatable) == nil {
+	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !read && !(r.Method == http.MethodPost && ctx.Value(repeatable) != nil) { // a repeatable POST is a query
 		if err := t.pace(ctx); err != nil {
 			return nil, err
 		}

@@ -38,10 +38,13 @@ func Play(t Topology, s Schedule) (*World, string) {
 	const most = 4
 	for day := 0; ; day++ {
 		clean := day > 0 && w.call >= last || day == most // faults beyond the last call never happen
-		res, _, lived := w.Tick()
+		res, err, lived := w.Tick()
 		w.ends = append(w.ends, w.call)
 		if lived {
 			if why := w.outOfPlan(res); why != "" {
+				w.breaks("%s", why)
+			}
+			if why := w.claims(res, err); why != "" {
 				w.breaks("%s", why)
 			}
 		}
@@ -72,6 +75,27 @@ func Play(t Topology, s Schedule) (*World, string) {
 		return w, "an idle tick did something: " + strings.Join(w.Effects, ", ")
 	}
 	return w, ""
+}
+
+// claims says where a run reported success falsely, or "".
+func (w *World) claims(res rotate.Result, err error) string {
+	if err != nil || res.Outcome != rotate.Rotated {
+		return ""
+	}
+	for _, f := range w.faults {
+		if f == ByHand || f == Rival {
+			return "" // what somebody else did after the run wrote is not its claim
+		}
+	}
+	for i, p := range w.places {
+		if t := w.bySecret(p.content); t == nil || t.ID != res.Newborn.ID {
+			return fmt.Sprintf("the run reports success, but sink %d does not hold %s", i, res.Newborn.ID)
+		}
+	}
+	if !w.verified[res.Newborn.ID] {
+		return "the run reports success, but the newborn was not verified"
+	}
+	return ""
 }
 
 // outOfPlan says which effect of a run its plan did not announce, or "". Effects come in the order of the
