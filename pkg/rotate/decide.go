@@ -194,7 +194,8 @@ func (r *Rotation) keep(t, low Token, now, compromised time.Time) string {
 		return ""
 	}
 	end := low.Created.Add(r.Grace)
-	if now.Before(end) {
+	// Without a grace nothing is compared: the provider's clock may be a little ahead of this one.
+	if r.Grace > 0 && now.Before(end) {
 		return "in grace until " + end.UTC().Format(time.RFC3339)
 	}
 	// Until the run that superseded it was over, consumers used it rightly.

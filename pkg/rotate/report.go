@@ -59,6 +59,12 @@ func (x *run) finish(err error) {
 		}
 		res.Sinks = append(res.Sinks, h.report(s))
 	}
+	for i, h := range x.obs.held {
+		if h.state == dead && !x.written[i] && res.Outcome != Rotated {
+			res.Person = true
+			res.Left = append(res.Left, fmt.Sprintf("consumers of %s are broken: it holds a token that no longer works%s", x.Sinks[i], named(h.token)))
+		}
+	}
 	res.Live = x.living()
 	if x.minted && (res.Outcome == Rotated || res.Outcome == OnHold) {
 		res.Next = x.newborn.Created.Add(x.Every - x.offset())

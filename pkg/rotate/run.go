@@ -605,7 +605,11 @@ func (x *run) abort(ctx context.Context, err error) error {
 func (x *run) judge(ctx context.Context, err error) {
 	if errors.Is(err, ErrUnproven) {
 		x.res.Outcome = OnHold
-		x.res.Left = append(x.res.Left, "not proven yet; both generations are alive, and the next run looks again")
+		text := "not proven yet; both generations are alive, and the next run looks again"
+		if x.urgent() {
+			text = "not proven yet; the compromised tokens are revoked, and the next run verifies again"
+		}
+		x.res.Left = append(x.res.Left, text)
 		return
 	}
 	if x.phase == Verify && ctx.Err() == nil {

@@ -55,7 +55,7 @@ var mutants = []mutant{
 	{"never retires what an earlier run superseded", "plan.go",
 		"	case len(d.retire) > 0 || d.verifies():", "	case false:"},
 	{"does not look at the grace", "decide.go",
-		"	if now.Before(end) {", "	if false {"},
+		"	if r.Grace > 0 && now.Before(end) {", "	if false {"},
 	{"no back-off and no limit on live generations", "decide.go",
 		"	case n >= r.maxRevoke():", "	case n >= 1000:"},
 	{"no back-off", "decide.go",

@@ -273,8 +273,10 @@ func Sink(t *testing.T, u SinkUnderTest) {
 		must(t, s.Write(ctx, newer))
 		must(t, un.Undo(ctx))
 		holds(t, u.New(t), older, false)
-		must(t, u.New(t).Write(ctx, newer)) // a later attempt is not confused by what was undone
-		holds(t, u.New(t), newer, false)
+		later := newer // a later attempt is not confused by what was undone
+		later.ID, later.Created, later.Secret = later.ID+"-later", later.Created.Add(time.Hour), rotate.NewSecret("third-secret-of-the-suite")
+		must(t, u.New(t).Write(ctx, later))
+		holds(t, u.New(t), later, false)
 	})
 	t.Run("cancelled", func(t *testing.T) {
 		ended, cancel := context.WithCancel(ctx)

@@ -1,0 +1,373 @@
+// Package cli holds the commands of remint and what they print. It knows no service. Its rules:
+//
+//   - Every byte that leaves passes the redactor, which knows each credential before it is used.
+//   - Exit codes say what a person has to do, see [Exit codes].
+//   - Results go to standard output, progress and faults to standard error; with --format json standard
+//     output holds one JSON document and nothing else.
+//
+// [Exit codes]: https://github.com/remint-dev/remint#exit-codes
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/remint-dev/remint/internal/action"
+	"github.com/remint-dev/remint/internal/redact"
+	"github.com/remint-dev/remint/pkg/config"
+	"github.com/remint-dev/remint/pkg/rotate"
+)
+
+// Exit codes of remint.
+const (
+	Done     = 0 // done, or nothing to do
+	Failed   = 1 // failed or held; consumers are unharmed
+	Misused  = 2 // the configuration or the command line is wrong; nothing was called
+	Alarming = 3 // a person is needed now: consumers may hold something that does not work, or a compromised token lives on
+)
+
+// Process is what a command line runs in.
+type Process struct {
+	Args           []string // without the program's name
+	Getenv         func(string) string
+	Stdout, Stderr io.Writer
+}
+
+// command is one run of the program.
+type command struct {
+	name    string
+	runner  *action.Runner
+	acting  bool // started as an action: arguments come as inputs, outputs are owed
+	getenv  func(string) string
+	out     io.Writer // redacted
+	err     io.Writer // redacted
+	secrets *redact.Set
+	started time.Time
+
+	config      string // path, inline YAML, or ""
+	only        string
+	force       bool
+	alone       bool
+	compromised string
+	format      string
+	fail        string
+}
+
+const usage = `remint rotates API tokens: it mints a successor, proves it, writes it to every sink, verifies
+that consumers took it up, and only then revokes what it replaced.
+
+Usage:
+
+  remint run        rotate what is due; what to run every day
+  remint plan       print what run would do now, and why; changes nothing
+  remint check      probe every permission and target; changes nothing
+  remint rehearse   run this configuration against emulated services: no network, no account
+  remint schema     print the JSON Schema of the configuration, for editors
+  remint version    print the version
+
+Flags:
+
+  -c, --config FILE        the configuration; by default remint.yaml or .github/remint.yaml
+      --only GLOB[,GLOB]   only rotations with such a name
+      --format text|json   what run, plan and check print (default text)
+      --force              run, plan: rotate although nothing is due
+      --alone              run, plan: I know that no other run is alive
+      --compromised TIME   run, plan: tokens born before TIME (RFC 3339, or now) are not to be trusted:
+                           replace them at once, without grace; needs --only
+      --fail STEP          rehearse: let this step fail: mint, prove, write, verify or revoke
+
+Exit codes: 0 done or nothing to do; 1 failed or held, consumers are unharmed; 2 configuration;
+3 a person is needed now.
+`
+
+// Main runs the program and returns its exit code.
+func Main(ctx context.Context, p Process) int {
+	set := &redact.Set{}
+	out, err := set.Writer(p.Stdout), set.Writer(p.Stderr)
+	c := &command{getenv: p.Getenv, out: out, err: err, secrets: set, started: time.Now()}
+	c.runner = &action.Runner{Getenv: p.Getenv, Out: c.out}
+	code := c.main(ctx, p.Args)
+	if errors.Join(out.Close(), err.Close()) != nil && code == Done {
+		code = Failed // somebody believes to have read a result that was cut off
+	}
+	return code
+}
+
+func (c *command) main(ctx context.Context, args []string) int {
+	if len(args) == 0 && c.runner.Present() {
+		c.acting = true
+		return c.act(ctx)
+	}
+	if len(args) == 0 {
+		fmt.Fprint(c.err, usage)
+		return Misused
+	}
+	c.name = args[0]
+	switch c.name {
+	case "help", "-h", "--help", "-help":
+		fmt.Fprint(c.out, usage)
+		return Done
+	case "version", "--version":
+		fmt.Fprintln(c.out, "remint", Version())
+		return Done
+	case "schema":
+		_, _ = c.out.Write(config.Schema())
+		return Done
+	}
+	flags := flag.NewFlagSet("remint "+c.name, flag.ContinueOnError)
+	flags.SetOutput(c.err)
+	flags.Usage = func() { fmt.Fprint(c.err, usage) }
+	flags.StringVar(&c.config, "config", "", "")
+	flags.StringVar(&c.config, "c", "", "")
+	flags.StringVar(&c.only, "only", "", "")
+	flags.StringVar(&c.format, "format", "text", "")
+	switch c.name {
+	case "run", "plan":
+		flags.BoolVar(&c.force, "force", false, "")
+		flags.BoolVar(&c.alone, "alone", false, "")
+		flags.StringVar(&c.compromised, "compromised", "", "")
+	case "rehearse":
+		flags.StringVar(&c.fail, "fail", "", "")
+	}
+	if err := flags.Parse(args[1:]); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return Done
+		}
+		return Misused
+	}
+	if flags.NArg() > 0 {
+		return c.misused(fmt.Errorf("unexpected argument %q", flags.Arg(0)))
+	}
+	return c.run(ctx)
+}
+
+// act takes the command and its flags from the inputs of the action.
+func (c *command) act(ctx context.Context) int {
+	c.name, c.format = "run", "text"
+	input := func(name string, to *string) {
+		if v, ok := c.runner.Input(name); ok && v != "" {
+			*to = v
+		}
+	}
+	var force string
+	input("command", &c.name)
+	input("config", &c.config)
+	input("only", &c.only)
+	input("force", &force)
+	input("compromised", &c.compromised)
+	switch strings.ToLower(force) {
+	case "", "false":
+	case "true":
+		c.force = true
+	default:
+		return c.misused(fmt.Errorf("the input force is %q; write true or false", force))
+	}
+	if err := c.runner.Check(); err != nil {
+		// Nothing was done yet, and what would be done could not be told to the workflow.
+		c.runner.Error(action.Annotation{Title: "remint", Text: err.Error()})
+		c.runner.Flush()
+		return Failed
+	}
+	if !slices.Contains([]string{"run", "plan", "check", "rehearse"}, c.name) {
+		return c.misused(fmt.Errorf("the input command is %q; write run, plan, check or rehearse", c.name))
+	}
+	return c.run(ctx)
+}
+
+// run carries out a command that needs a configuration.
+func (c *command) run(ctx context.Context) int {
+	if c.format != "text" && c.format != "json" {
+		return c.misused(fmt.Errorf("--format %q; write text or json", c.format))
+	}
+	o := rotate.Options{Force: c.force, Alone: c.alone, Secrets: c.hide}
+	if c.compromised != "" {
+		at, err := c.instant(c.compromised)
+		if err != nil {
+			return c.misused(err)
+		}
+		if c.only == "" {
+			return c.misused(errors.New("--compromised needs --only: name the rotations whose tokens are not to be trusted"))
+		}
+		o.Compromised = at
+	}
+	switch c.name {
+	case "run":
+		return c.rotate(ctx, o)
+	case "plan":
+		return c.plan(ctx, o)
+	case "check":
+		return c.check(ctx, o)
+	case "rehearse":
+		return c.rehearse(ctx, o)
+	}
+	return c.misused(fmt.Errorf("no command %q", c.name))
+}
+
+// instant reads the time of --compromised. The clock of a provider may be behind ours and counts in seconds:
+// `now` is fixed once, here, so that what this run mints is younger.
+func (c *command) instant(text string) (time.Time, error) {
+	if text == "now" {
+		return c.started.Truncate(time.Second), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, fmt.Errorf("--compromised %q is no time: write it like 2026-11-22T06:00:00Z, or now", text)
+	}
+	if at.After(c.started) {
+		return at, fmt.Errorf("--compromised %s is in the future: every token would be replaced again and again", text)
+	}
+	return at, nil
+}
+
+// hide registers a secret with the redactor and, in a runner, with the runner's masks.
+func (c *command) hide(s rotate.Secret) {
+	text := s.Reveal()
+	c.secrets.Add(text)
+	if c.runner.Present() {
+		for _, form := range redact.Forms(text) {
+			c.runner.Mask(form)
+		}
+	}
+}
+
+// read finds the text of the configuration.
+func (c *command) read() (text []byte, name string, err error) {
+	if config.LooksInline(c.config) {
+		return []byte(c.config), "", nil
+	}
+	name = c.config
+	if name == "" {
+		if name, err = config.Find("."); err != nil {
+			return nil, "", err
+		}
+	}
+	text, err = config.Read(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, name, fmt.Errorf("%w: there is no file %q%s", rotate.ErrConfig, name, c.checkedOut())
+	}
+	return text, name, err
+}
+
+// checkedOut reminds of the step that workflows forget.
+func (c *command) checkedOut() string {
+	if c.runner.Present() {
+		return ", and it is no inline YAML either; is the repository checked out before this step?"
+	}
+	return ""
+}
+
+// load reads the configuration and keeps the rotations of --only.
+func (c *command) load(o config.Options) (*config.Config, bool) {
+	text, name, err := c.read()
+	if err != nil {
+		c.misused(err)
+		return nil, false
+	}
+	o.Path = name
+	o.OnSecret = c.hide
+	cfg, err := config.Load(text, o)
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		for _, p := range problems {
+			c.fault(p)
+		}
+		return nil, false
+	}
+	if err != nil {
+		c.misused(err)
+		return nil, false
+	}
+	for _, p := range cfg.Warnings {
+		c.warn(p.String())
+	}
+	if err := c.choose(cfg); err != nil {
+		c.misused(err)
+		return nil, false
+	}
+	return cfg, true
+}
+
+// choose keeps the rotations that --only names.
+func (c *command) choose(cfg *config.Config) error {
+	if c.only == "" {
+		return nil
+	}
+	globs := strings.Split(c.only, ",")
+	hit := make([]bool, len(globs))
+	var names []string
+	kept := slices.DeleteFunc(slices.Clone(cfg.Rotations), func(r *config.Rotation) bool {
+		names = append(names, r.Name)
+		keep := false
+		for i, g := range globs {
+			g = strings.TrimSpace(g)
+			if ok, _ := path.Match(g, r.Name); ok || g == r.Name {
+				hit[i], keep = true, true
+			}
+		}
+		return !keep
+	})
+	for i, g := range globs {
+		if !hit[i] {
+			return fmt.Errorf("--only %q matches no rotation; there are: %s", g, strings.Join(names, ", "))
+		}
+	}
+	cfg.Rotations = kept
+	return nil
+}
+
+// fault prints a problem of the configuration, in a runner as an annotation at its line.
+func (c *command) fault(p config.Problem) {
+	if c.acting {
+		file := p.Path
+		if file == "inline" {
+			file = ""
+		}
+		c.runner.Error(action.Annotation{File: file, Line: p.Line, Column: p.Column, Title: "remint: configuration", Text: p.String()})
+		return
+	}
+	fmt.Fprintln(c.err, p.String())
+}
+
+func (c *command) misused(err error) int {
+	if c.acting {
+		c.runner.Error(action.Annotation{Title: "remint", Text: err.Error()})
+	} else {
+		fmt.Fprintf(c.err, "remint: %v\n", err)
+	}
+	return Misused
+}
+
+func (c *command) warn(text string) {
+	if c.acting {
+		c.runner.Warning(action.Annotation{Title: "remint", Text: text})
+		return
+	}
+	fmt.Fprintf(c.err, "warning: %s\n", text)
+}
+
+// Version is the module's version, and the revision it was built from.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	version := info.Main.Version
+	if version == "" || version == "(devel)" {
+		version = "development"
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				version += " " + s.Value[:12]
+			}
+		}
+	}
+	return version + " " + info.GoVersion
+}

@@ -1,0 +1,160 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/remint-dev/remint/pkg/config"
+	"github.com/remint-dev/remint/pkg/providers/fly"
+	"github.com/remint-dev/remint/pkg/rotate"
+	"github.com/remint-dev/remint/pkg/sinks/awssecretsmanager"
+	"github.com/remint-dev/remint/pkg/sinks/file"
+	"github.com/remint-dev/remint/pkg/sinks/forgejo"
+	"github.com/remint-dev/remint/pkg/sinks/github"
+	"github.com/remint-dev/remint/pkg/verify/command"
+	"github.com/remint-dev/remint/pkg/verify/dispatch"
+	"github.com/remint-dev/remint/pkg/verify/httpcheck"
+)
+
+// This file is the list of what is emulated: a new emulation is one line in each switch it belongs to.
+
+// fit finds the emulation of every adapter of a rotation.
+func (l *Lab) fit(r *config.Rotation) (*rotation, error) {
+	x := &rotation{Rotation: r}
+	var errs []error
+	cannot := func(a any) {
+		name := fmt.Sprintf("%s", a)
+		for _, known := range r.Adapters {
+			if known.Value == a {
+				name = fmt.Sprintf("%s (line %d, %s)", known.Name, known.Line, known.Key)
+			}
+		}
+		errs = append(errs, fmt.Errorf("%w: rehearse cannot emulate %s; leave this rotation out with --only", rotate.ErrConfig, name))
+	}
+	switch p := r.Provider.(type) {
+	case *fly.Provider:
+		x.mint = l.fitFly(p)
+	default:
+		cannot(p)
+	}
+	for i, s := range r.Sinks {
+		var made *sink
+		switch s := s.(type) {
+		case *github.Secret:
+			made = l.fitGitHub(s)
+		case *forgejo.Secret:
+			made = l.fitForgejo(s)
+		case *file.File:
+			var err error
+			var in *practice
+			if made, in, err = l.fitFile(s); err != nil {
+				errs = append(errs, err)
+				break
+			}
+			replace(r, s, in)
+			r.Sinks[i] = in
+		case *awssecretsmanager.Secret:
+			var err error
+			if made, err = l.fitAWS(s); err != nil {
+				errs = append(errs, err)
+			}
+		default:
+			cannot(s)
+		}
+		x.sinks = append(x.sinks, made)
+	}
+	verifiers := func(list []rotate.Verifier) (made []*verifier) {
+		for i, v := range list {
+			var y *verifier
+			switch v := v.(type) {
+			case *dispatch.Workflow:
+				y = l.fitDispatch(x, v)
+			case *httpcheck.Request:
+				y = l.fitHTTP(x, v)
+			case *command.Program:
+				y = l.fitCommand(x, v)
+				list[i] = y.instead
+				replace(r, v, y.instead)
+			default:
+				cannot(v)
+			}
+			made = append(made, y)
+		}
+		return made
+	}
+	verifiers(r.Prove)
+	x.verify = verifiers(r.Verify)
+	return x, errors.Join(errs...)
+}
+
+// replace puts another adapter in the place of one.
+func replace(r *config.Rotation, old, instead any) {
+	for i := range r.Adapters {
+		if r.Adapters[i].Value == old {
+			r.Adapters[i].Value = instead
+		}
+	}
+}
+
+// situate decides which forge `somewhere` is, for each adapter that is there: a rotation's workflow runs where
+// its secrets are.
+func (l *Lab) situate(c *config.Config) {
+	type home struct{ url, repository string }
+	usual := home{url: hubURL}
+	homes := make([]home, len(c.Rotations))
+	for i, r := range c.Rotations {
+		for _, s := range r.Sinks {
+			var at home
+			switch s := s.(type) {
+			case *github.Secret:
+				if s.URL == somewhere {
+					s.URL = hubURL
+				}
+				at = home{s.URL, s.Repository}
+				if at.url == "" {
+					at.url = hubURL
+				}
+			case *forgejo.Secret:
+				if s.URL == somewhere {
+					s.URL = forgeURL
+				}
+				at = home{strings.TrimSuffix(strings.TrimRight(s.URL, "/"), "/api/v1") + "/api/v1", s.Repository}
+			}
+			if homes[i].url == "" {
+				homes[i] = at
+			}
+		}
+		if homes[i].url != "" && usual.url == hubURL {
+			usual.url = homes[i].url
+		}
+	}
+	for i, r := range c.Rotations {
+		at := homes[i]
+		if at.url == "" {
+			at = usual
+		}
+		for _, a := range r.Adapters {
+			w, ok := a.Value.(*dispatch.Workflow)
+			if !ok {
+				continue
+			}
+			if l.getenv("GITHUB_REPOSITORY") == "" && w.Repository == repository && at.repository != "" {
+				w.Repository, w.RunnerRepository = at.repository, at.repository
+			}
+			isForge := strings.HasSuffix(at.url, "/api/v1")
+			switch {
+			case w.URL != somewhere:
+			case w.Forge == "forgejo" && !isForge:
+				w.URL = forgeURL + "/api/v1"
+			case w.Forge == "github" && isForge:
+				w.URL = hubURL
+			default:
+				w.URL = at.url
+			}
+			if w.RunnerURL == somewhere {
+				w.RunnerURL = w.URL
+			}
+		}
+	}
+}

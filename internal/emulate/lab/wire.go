@@ -1,0 +1,89 @@
+package lab
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/remint-dev/remint/internal/emulate"
+)
+
+// fault answers a request in place of the service, or returns nil.
+type fault func(r *http.Request, body []byte) http.HandlerFunc
+
+// wire carries the requests of one adapter to its emulation, whatever the host, and keeps a record of them.
+func (l *Lab) wire(to http.Handler, planted fault) http.RoundTripper {
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		l.record(r, body)
+		if planted != nil {
+			if answer := planted(r, body); answer != nil {
+				answer(w, r)
+				return
+			}
+		}
+		to.ServeHTTP(w, r)
+	})
+	return &emulate.Wire{Route: func(string) http.Handler { return h }}
+}
+
+// Requests returns every request that arrived at a service since [Lab.Prepare], in order: method, host, path
+// without query, and the operation where the path does not say it. It holds no secret.
+func (l *Lab) Requests() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string(nil), l.requests...)
+}
+
+func (l *Lab) record(r *http.Request, body []byte) {
+	if !l.prepared { // what prepares a rehearsal is no part of it
+		return
+	}
+	text := strings.TrimSpace(r.Method + " " + r.URL.Host + " " + r.URL.EscapedPath() + " " + operation(r, body))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requests = append(l.requests, text)
+}
+
+// operation names what a request to a service with one path does.
+func operation(r *http.Request, body []byte) string {
+	if to := r.Header.Get("X-Amz-Target"); to != "" {
+		return to[strings.LastIndex(to, ".")+1:]
+	}
+	switch kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); {
+	case kind == "application/x-www-form-urlencoded":
+		form, _ := url.ParseQuery(string(body))
+		return form.Get("Action")
+	case kind == "application/json" && r.URL.Path == "/graphql":
+		var q struct{ OperationName string }
+		if json.Unmarshal(body, &q) == nil && q.OperationName != "" {
+			return strings.ToLower(q.OperationName[:1]) + q.OperationName[1:]
+		}
+	}
+	return ""
+}
+
+// refusal answers as a service does that lets nobody write.
+func refusal(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+// host returns the host of an address, which was validated.
+func host(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return u.Host
+}

@@ -1,0 +1,228 @@
+// Package awssecretsmanager writes a credential into AWS Secrets Manager: as the whole value of a secret,
+// or as one key of the JSON object in it. Its rules:
+//
+//   - A version that we write has an id derived from the token's id, so that one DescribeSecret, which reads
+//     no value, says what the secret holds (identity.go).
+//   - A write is put aside under a label of our own and becomes AWSCURRENT by compare-and-swap; somebody
+//     else's change in between is never overwritten (write.go). AWSPENDING, which belongs to the service's own
+//     rotation, is never touched.
+//   - Of a JSON object, the bytes of one value change and no others (splice.go).
+//   - What another rotator or service manages is refused (check.go).
+//   - That a token was verified is a staging label on its version. Tags would need another right, cannot be
+//     swapped, and may decide about access themselves, so none are written.
+//
+// The rights needed are secretsmanager:DescribeSecret, GetSecretValue, PutSecretValue and
+// UpdateSecretVersionStage on the one secret, and with a customer managed key kms:Decrypt and
+// kms:GenerateDataKey on it.
+package awssecretsmanager
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/pkg/rotate"
+)
+
+// MaxValue is the largest value of a secret in bytes (SecretStringType in the service model).
+const MaxValue = 65536
+
+// Secret is one secret in AWS Secrets Manager, or one key of the JSON object in it. It must exist; the
+// secret itself is never created or deleted. It is safe for concurrent use.
+type Secret struct {
+	Secret     string        `yaml:"secret" required:"true" scalar:"true" example:"govuk/fastly/api" doc:"Name or full ARN of the secret, which must exist. Partial ARNs are refused."`
+	Key        string        `yaml:"key" example:"fastly-api-token" doc:"Key of the JSON object that the secret holds; its neighbours are kept byte for byte. Without it the whole value is the credential."`
+	CreateKey  bool          `yaml:"create-key" doc:"Add the key if the JSON object lacks it. Without this a missing key is an error."`
+	Region     string        `yaml:"region" env:"AWS_REGION,AWS_DEFAULT_REGION" example:"eu-west-1" doc:"Region of the secret, the primary one if it is replicated. A full ARN says it itself and outranks this."`
+	Account    string        `yaml:"account" example:"\"111111111111\"" doc:"The twelve digits of the account that the secret must be in; any other is refused before anything is written."`
+	Role       string        `yaml:"role" example:"arn:aws:iam::111111111111:role/remint" doc:"ARN of a role to assume: with the job's OIDC token where the job has one (id-token: write), else with the credentials of the default chain. Without it the default chain is used as it is."`
+	Audience   string        `yaml:"audience" default:"sts.amazonaws.com" doc:"Audience of the job's OIDC token; the trust policy of the role must name it."`
+	Endpoint   string        `yaml:"endpoint" env:"AWS_ENDPOINT_URL_SECRETS_MANAGER,AWS_ENDPOINT_URL" doc:"URL of Secrets Manager, for a VPC endpoint or a test. Plain http only to loopback. Without it the region's own."`
+	STS        string        `yaml:"sts-endpoint" env:"AWS_ENDPOINT_URL_STS,AWS_ENDPOINT_URL" doc:"URL of the security token service, used with role. Plain http only to loopback. Without it the region's own."`
+	OIDCURL    string        `yaml:"oidc-url" env:"ACTIONS_ID_TOKEN_REQUEST_URL" doc:"Where the runner gives the job its OIDC token; runners set the variable for jobs with id-token: write. Used with role."`
+	OIDCBearer rotate.Secret `yaml:"oidc-token" env:"ACTIONS_ID_TOKEN_REQUEST_TOKEN" doc:"What the job shows the runner to get its OIDC token; set by runners like oidc-url."`
+
+	// Interval is the wait between two looks at replicas or at a read-back that is not there yet; 0: 2 s.
+	Interval time.Duration `yaml:"-" json:"-"`
+	// Patience bounds the wait for replicas; 0: 2 minutes.
+	Patience time.Duration `yaml:"-" json:"-"`
+	// Transport carries the requests to Secrets Manager, STS and the runner; nil is the process's pool.
+	Transport http.RoundTripper `yaml:"-" json:"-"`
+	// Credentials replaces the default chain; nil: the chain.
+	Credentials aws.CredentialsProvider `yaml:"-" json:"-"`
+
+	mu         sync.Mutex
+	api        *secretsmanager.Client
+	replicated *bool    // whether the secret has replicas; nil: not known yet
+	undo       *swap    // what the last write replaced
+	read       string   // version id that the last Read saw
+	warnings   []string // since Warnings was last called
+}
+
+var (
+	_ rotate.Sink     = (*Secret)(nil)
+	_ rotate.Holder   = (*Secret)(nil)
+	_ rotate.Reader   = (*Secret)(nil)
+	_ rotate.Marker   = (*Secret)(nil)
+	_ rotate.Undoer   = (*Secret)(nil)
+	_ rotate.Checker  = (*Secret)(nil)
+	_ rotate.Warner   = (*Secret)(nil)
+	_ rotate.Accepter = (*Secret)(nil)
+)
+
+// String implements [rotate.Sink]: "aws-secrets-manager:eu-west-1/name", "…/name#key", with the account
+// before the region if it is asserted.
+func (s *Secret) String() string {
+	id := s.Secret
+	if a, ok := parseARN(s.Secret); ok {
+		id = a.account + "/" + a.region + "/" + a.name + "-" + a.tail
+	} else {
+		id = s.Region + "/" + id
+		if s.Account != "" {
+			id = s.Account + "/" + id
+		}
+	}
+	if s.Key != "" {
+		id += "#" + s.Key
+	}
+	return "aws-secrets-manager:" + id
+}
+
+// Format implements [fmt.Formatter] for every verb: Credentials may hold keys.
+func (s *Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+
+// arn is a full ARN of a secret. The tail is six characters that the service chose.
+type arn struct{ partition, region, account, name, tail string }
+
+var (
+	secretARN  = regexp.MustCompile(`^arn:(aws[a-z-]*):secretsmanager:([a-z0-9-]+):(\d{12}):secret:([A-Za-z0-9/_+=.@-]{1,512})-([A-Za-z0-9]{6})$`)
+	secretName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
+	regionName = regexp.MustCompile(`^([a-z]+-)+\d+$`)
+	accountID  = regexp.MustCompile(`^\d{12}$`)
+	roleARN    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,576}$`)
+)
+
+func parseARN(text string) (arn, bool) {
+	m := secretARN.FindStringSubmatch(text)
+	if m == nil {
+		return arn{}, false
+	}
+	return arn{m[1], m[2], m[3], m[4], m[5]}, true
+}
+
+// region returns where the secret is.
+func (s *Secret) region() string {
+	if a, ok := parseARN(s.Secret); ok {
+		return a.region
+	}
+	return s.Region
+}
+
+// Validate reports all that is wrong with the fields, without any call.
+func (s *Secret) Validate() error {
+	var errs []error
+	bad := func(field, format string, args ...any) { errs = append(errs, rotate.Field(field, format, args...)) }
+	a, full := parseARN(s.Secret)
+	switch {
+	case s.Secret == "":
+		bad("secret", "give the name or the full ARN of the secret")
+	case len(s.Secret) > 4 && s.Secret[:4] == "arn:" && !full:
+		bad("secret", "%q is not the full ARN of a secret, which ends in a hyphen and six characters; copy all of it, or give the name", s.Secret)
+	case !full && !secretName.MatchString(s.Secret):
+		bad("secret", "%q is not a name of a secret: letters, digits and /_+=.@- only", s.Secret)
+	}
+	if r := s.region(); r == "" {
+		bad("region", "give the region, set AWS_REGION, or give the secret by its full ARN")
+	} else if !regionName.MatchString(r) {
+		bad("region", "%q is not a region, such as eu-west-1", r)
+	}
+	if s.Account != "" && !accountID.MatchString(s.Account) {
+		bad("account", "%q is not an account: twelve digits, quoted in YAML", s.Account)
+	} else if s.Account != "" && full && a.account != s.Account {
+		bad("account", "the secret's ARN names account %s, not %s", a.account, s.Account)
+	}
+	if !utf8.ValidString(s.Key) {
+		bad("key", "not valid UTF-8")
+	}
+	if s.CreateKey && s.Key == "" {
+		bad("create-key", "there is no key to create")
+	}
+	if s.Role != "" && !roleARN.MatchString(s.Role) {
+		bad("role", "%q is not the ARN of a role, such as arn:aws:iam::111111111111:role/remint", s.Role)
+	}
+	for _, e := range []struct{ field, url string }{{"endpoint", s.Endpoint}, {"sts-endpoint", s.STS}} {
+		if e.url == "" {
+			continue
+		}
+		if _, err := httpx.Base(e.url); err != nil {
+			bad(e.field, "%w", err)
+		}
+	}
+	if s.Role != "" && s.OIDCURL != "" {
+		if u, err := url.Parse(s.OIDCURL); err != nil {
+			bad("oidc-url", "not a URL")
+		} else if _, err := httpx.Base(origin(u)); err != nil {
+			bad("oidc-url", "%w", err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Accept implements [rotate.Accepter].
+func (s *Secret) Accept(c rotate.Credential) error {
+	text := c.Secret.Reveal()
+	switch {
+	case text == "":
+		return s.fault("write", fmt.Errorf("%w: there is no secret to write", rotate.ErrConfig))
+	case !utf8.ValidString(text):
+		return s.fault("write", fmt.Errorf("%w: the credential is not valid UTF-8, which Secrets Manager demands of text", rotate.ErrConfig))
+	case len(text) > MaxValue:
+		return s.fault("write", fmt.Errorf("%w: the credential has %d bytes, a secret at most %d", rotate.ErrLimit, len(text), MaxValue))
+	}
+	return nil
+}
+
+// Warnings implements [rotate.Warner].
+func (s *Secret) Warnings() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.warnings
+	s.warnings = nil
+	return w
+}
+
+func (s *Secret) warn(format string, args ...any) {
+	s.warnings = append(s.warnings, s.String()+": "+fmt.Sprintf(format, args...))
+}
+
+// fault names the operation and the sink of an error.
+func (s *Secret) fault(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &rotate.Error{Op: op, At: s.String(), Err: err}
+}
+
+func (s *Secret) interval() time.Duration {
+	if s.Interval > 0 {
+		return s.Interval
+	}
+	return 2 * time.Second
+}
+
+func (s *Secret) patience() time.Duration {
+	if s.Patience > 0 {
+		return s.Patience
+	}
+	return 2 * time.Minute
+}
