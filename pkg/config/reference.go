@@ -45,7 +45,7 @@ const aboutValues = "## Values\n\n" +
 	"  grace: 1h\n" +
 	"  fly: {expiry: 90d}\n" +
 	"```\n\n" +
-	"YAML's anchors and aliases work. Merge keys (`<<`), tags, a second document and a key given twice are refused, as is a text of more than 1 MiB.\n"
+	"YAML's anchors and aliases work. Merge keys (`<<`), tags, a second document and a key given twice are refused, as is a text of more than 256 KiB.\n"
 
 func configurationPage(c catalog) string {
 	var b strings.Builder

@@ -444,7 +444,7 @@ func (x *run) askAgain(ctx context.Context, now *observation, i int, s Sink) (he
 	switch {
 	case err != nil:
 		return held{state: mute, err: wrap("held", s, err)}, nil
-	case a.Snapshot:
+	case a.Snapshot && a.Mark.Token.ID == "":
 		return mine, nil
 	case a.Mark.Token.ID == "" && a.Is == nil && a.Secret.IsZero():
 		return mine, nil

@@ -66,6 +66,7 @@ const (
 	Readable SinkKind = "readable" // can be read back and written, nothing more
 	File     SinkKind = "file"     // can be read back and undone, but says nothing of verification
 	Current  SinkKind = "current"  // write-only, its value handed in by the workflow
+	Both     SinkKind = "both"     // write-only, with a marker, and its value handed in
 )
 
 // Topology is one arrangement of a world.
@@ -367,6 +368,8 @@ func (w *World) rotation() *rotate.Rotation {
 			r.Sinks = append(r.Sinks, file{readable{s}})
 		case Current:
 			r.Sinks = append(r.Sinks, current{s})
+		case Both:
+			r.Sinks = append(r.Sinks, both{marked{s}})
 		}
 	}
 	return r
@@ -684,6 +687,17 @@ func (s marked) Mark(ctx context.Context, t rotate.Token) error {
 		s.p.mark = rotate.Mark{Token: t, Verified: true}.String()
 		s.w.effect("mark %s", s.name)
 	})
+}
+
+type both struct{ marked }
+
+func (s both) Held(ctx context.Context) (rotate.Holding, error) {
+	h, err := s.marked.Held(ctx)
+	if err != nil {
+		return rotate.Holding{}, err
+	}
+	h.Secret, h.Snapshot = rotate.NewSecret(s.snapshot), true
+	return h, nil
 }
 
 type current struct{ *sink }

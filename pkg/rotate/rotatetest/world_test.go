@@ -22,6 +22,8 @@ var topologies = []Topology{
 	{Name: "one readable sink that cannot undo", Sinks: []SinkKind{Readable}},
 	{Name: "a file", Sinks: []SinkKind{File}},
 	{Name: "a current sink", Sinks: []SinkKind{Current}},
+	{Name: "a marker, and what was handed in", Sinks: []SinkKind{Both}},
+	{Name: "the same beside one that is read back", Sinks: []SinkKind{Both, Readable}},
 	{Name: "digest and marker", Sinks: []SinkKind{Digest, Marked}},
 	{Name: "three, one write-only", Sinks: []SinkKind{Digest, Readable, Marked}},
 	{Name: "current and digest", Sinks: []SinkKind{Current, Digest}},

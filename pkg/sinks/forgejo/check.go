@@ -49,7 +49,7 @@ func (s *Secret) Check(ctx context.Context) error {
 		}
 	}
 	// Without the list the rest would repeat the same refusal.
-	if seen && note(s.mayWrite(ctx)) && s.Current.IsZero() && !s.marker.seen {
+	if seen && note(s.mayWrite(ctx)) && s.keepsMarker() && !s.marker.seen {
 		_, err := s.readMarker(ctx)
 		note(err)
 	}
@@ -58,7 +58,7 @@ func (s *Secret) Check(ctx context.Context) error {
 
 // namesAllowed checks names on which the two servers disagree.
 func (s *Secret) namesAllowed(ctx context.Context) error {
-	variable := s.Current.IsZero()
+	variable := s.keepsMarker()
 	if !contested(s.Name, false) && !(variable && contested(s.markerName(), true)) {
 		return nil
 	}

@@ -37,7 +37,6 @@ func TestValidate(t *testing.T) {
 		"GITHUB_":             {func(s *Secret) { s.Name = "github_x" }, []string{"field name"}},
 		"GITEA_":              {func(s *Secret) { s.Name = "GITEA_TOKEN" }, []string{"field name"}},
 		"marker":              {func(s *Secret) { s.Marker = "a b" }, []string{"field marker"}},
-		"marker and current":  {func(s *Secret) { s.Marker, s.Current = "M", rotate.NewSecret("x") }, []string{"field marker"}},
 		"org and user":        {func(s *Secret) { s.Org, s.User = "acme", true }, []string{"field user"}},
 		"odd org":             {func(s *Secret) { s.Org = "ac/me" }, []string{"field org"}},
 		"nobody's":            {func(s *Secret) { s.Repository = "" }, []string{"field repository"}},

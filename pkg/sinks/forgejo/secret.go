@@ -33,7 +33,7 @@ type Secret struct {
 	User       bool          `yaml:"user" default:"false" doc:"The secret belongs to the user whose token is used, instead of to a repository. Such secrets cannot be listed, so a missing one is not noticed beforehand; on Gitea its description is emptied."`
 	URL        string        `yaml:"url" required:"true" env:"GITHUB_API_URL" example:"https://forge.example.com" doc:"Address of the server, with or without /api/v1. Plain http is refused except to this machine."`
 	Token      rotate.Secret `yaml:"token" required:"true" env:"REMINT_FORGEJO_TOKEN" doc:"Access token of the owner of the repository (or of an owner of the organization) with the scope write:repository (write:organization, write:user). A collaborator's token and the job's own token cannot write secrets."`
-	Current    rotate.Secret `yaml:"current" doc:"What the secret held when the job started, handed in by the workflow as an environment variable. No marker variable is then kept."`
+	Current    rotate.Secret `yaml:"current" doc:"What the secret held when the job started, handed in by the workflow as an environment variable. No marker variable is then kept, unless marker is given too: then the value only serves to put it back if a verification fails."`
 	Marker     string        `yaml:"marker" example:"FLY_DEPLOY_TOKEN_REMINT" doc:"Name of the Actions variable that records which token the secret holds. The default is the secret's name and _REMINT. On Forgejo it must not begin with CI."`
 	Create     bool          `yaml:"create" default:"false" doc:"Create the secret if it does not exist. Without it a missing secret is an error, since it is most often a misspelt name."`
 
@@ -84,12 +84,10 @@ func (s *Secret) Validate() error {
 	} else if why := refusedByAll(s.Name); why != "" {
 		bad("name", "%q: %s", s.Name, why)
 	}
-	if s.Current.IsZero() {
-		if why := refusedByAll(s.markerName()); why != "" && s.Marker != "" {
+	if s.Marker != "" {
+		if why := refusedByAll(s.Marker); why != "" {
 			bad("marker", "%q: %s", s.Marker, why)
 		}
-	} else if s.Marker != "" {
-		bad("marker", "with current there is no marker variable; give one of the two")
 	}
 
 	named := func(name string) bool { return segment.MatchString(name) && name != "." && name != ".." }

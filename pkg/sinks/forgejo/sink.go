@@ -48,7 +48,7 @@ func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 	if err := s.setup(); err != nil {
 		return rotate.Holding{}, s.failed("held", err)
 	}
-	if !s.Current.IsZero() {
+	if !s.keepsMarker() {
 		return rotate.Holding{Secret: s.Current, Snapshot: true}, nil
 	}
 	s.mu.Lock()
@@ -57,8 +57,12 @@ func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 	if err != nil {
 		return rotate.Holding{}, s.failed("held", err)
 	}
-	return rotate.Holding{Mark: m}, nil
+	return rotate.Holding{Mark: m, Secret: s.Current, Snapshot: !s.Current.IsZero()}, nil
 }
+
+// keepsMarker reports whether a marker variable stands beside the secret: unless current is handed in, or also
+// then if the configuration names one. What is handed in then only serves to restore.
+func (s *Secret) keepsMarker() bool { return s.Current.IsZero() || s.Marker != "" }
 
 // Write makes the secret hold c. The marker may name an older token than the secret holds, never a newer one,
 // at every point at which this can be cut off:
@@ -85,7 +89,7 @@ func (s *Secret) write(ctx context.Context, c rotate.Credential) error {
 	if err := s.known(ctx); err != nil {
 		return err
 	}
-	if !s.Current.IsZero() {
+	if !s.keepsMarker() {
 		return s.put(ctx, c)
 	}
 	if c.ID == "" {
@@ -171,7 +175,7 @@ func (s *Secret) Mark(ctx context.Context, t rotate.Token) error {
 	if err := s.setup(); err != nil {
 		return s.failed("mark", err)
 	}
-	if !s.Current.IsZero() {
+	if !s.keepsMarker() {
 		return nil // there is no marker to say it
 	}
 	s.mu.Lock()

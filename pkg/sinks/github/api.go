@@ -135,7 +135,7 @@ func (s *Secret) advice(resp *http.Response, message string) string {
 // rights says what the credential needs.
 func (s *Secret) rights() string {
 	fine, classic, on := `Secrets: write`, "repo", "repository "+s.Repository
-	if s.Current.IsZero() {
+	if s.keepsMarker() {
 		fine += ` and Variables: write (or hand in current, then no variable is needed)`
 	}
 	switch {

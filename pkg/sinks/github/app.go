@@ -51,7 +51,7 @@ func (s *Secret) permissions() map[string]string {
 	default:
 		names = []string{"secrets", "actions_variables"}
 	}
-	if !s.Current.IsZero() {
+	if !s.keepsMarker() {
 		names = names[:1]
 	}
 	out := map[string]string{}

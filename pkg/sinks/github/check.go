@@ -39,7 +39,7 @@ func (s *Secret) Check(ctx context.Context) error {
 		}
 	}
 	fault(s.look(ctx))
-	if s.Current.IsZero() && !s.marker.seen {
+	if s.keepsMarker() && !s.marker.seen {
 		fault(s.readMarker(ctx))
 	}
 	s.expires()

@@ -31,7 +31,7 @@ func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.Current.IsZero() {
+	if !s.keepsMarker() {
 		h, err := s.snapshot(ctx)
 		if err != nil {
 			return rotate.Holding{}, s.failed("held", err)
@@ -41,8 +41,12 @@ func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 	if err := s.readMarker(ctx); err != nil {
 		return rotate.Holding{}, s.failed("held", err)
 	}
-	return rotate.Holding{Mark: s.marker.mark}, nil
+	return rotate.Holding{Mark: s.marker.mark, Secret: s.Current, Snapshot: !s.Current.IsZero()}, nil
 }
+
+// keepsMarker reports whether a marker variable stands beside the secret: unless current is handed in, or also
+// then if the configuration names one. What is handed in then only serves to restore.
+func (s *Secret) keepsMarker() bool { return s.Current.IsZero() || s.Marker != "" }
 
 // slack is how much later than our own write GitHub may say that the secret changed: its times are whole
 // seconds, and so are those by which its clock is known.
@@ -86,7 +90,7 @@ func (s *Secret) Mark(ctx context.Context, t rotate.Token) error {
 }
 
 func (s *Secret) verified(ctx context.Context, t rotate.Token) error {
-	if !s.Current.IsZero() { // there is no marker to say it
+	if !s.keepsMarker() { // there is no marker to say it
 		if s.wrote != nil && s.wrote.token.ID == t.ID {
 			s.wrote.verified = true
 		}

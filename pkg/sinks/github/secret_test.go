@@ -653,7 +653,6 @@ func TestValidate(t *testing.T) {
 		{"GitHub's prefix", func(s *github.Secret) { s.Name = "github_token" }, "name", "GITHUB_"},
 		{"path in the name", func(s *github.Secret) { s.Name = "../A" }, "name", "letters, digits"},
 		{"bad marker", func(s *github.Secret) { s.Marker = "A-B" }, "marker", "letters, digits"},
-		{"marker and current", func(s *github.Secret) { s.Marker, s.Current = "A", rotate.NewSecret("x") }, "marker", "one of the two"},
 		{"no place", func(s *github.Secret) { s.Repository = "" }, "repository", "owner/name"},
 		{"no owner", func(s *github.Secret) { s.Repository = "web" }, "repository", "owner/name"},
 		{"three parts", func(s *github.Secret) { s.Repository = "a/b/c" }, "repository", "owner/name"},

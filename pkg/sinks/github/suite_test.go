@@ -26,6 +26,7 @@ func TestSuite(t *testing.T) {
 		{"organization", org, func(s *github.Secret) { s.Org = "example" }},
 		{"app", repo, func(s *github.Secret) { s.App = &github.App{ID: "7", Key: rotate.NewSecret(text)} }},
 		{"current", repo, func(s *github.Secret) { s.Current = rotate.NewSecret("old value") }},
+		{"current and marker", repo, func(s *github.Secret) { s.Current, s.Marker = rotate.NewSecret("old value"), "TOKEN_MARK" }},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			s := emulated.New()

@@ -38,8 +38,6 @@ func (s *Secret) Validate() error {
 	}
 	switch {
 	case s.Marker == "":
-	case !s.Current.IsZero():
-		bad("marker", "with current there is no marker variable; give one of the two")
 	case refused(s.Marker) != "":
 		bad("marker", "%q: %s", s.Marker, refused(s.Marker))
 	}

@@ -38,7 +38,7 @@ func (s *Secret) acceptable(c rotate.Credential) error {
 		return fmt.Errorf("%w: the value is empty", rotate.ErrConfig)
 	case n > largest:
 		return fmt.Errorf("%w: the value has %d bytes; an Actions secret holds %d at the most", rotate.ErrLimit, n, largest)
-	case c.ID == "" && s.Current.IsZero():
+	case c.ID == "" && s.keepsMarker():
 		return fmt.Errorf("%w: the token has no id, so no marker can name it", rotate.ErrConfig)
 	}
 	return nil
@@ -67,7 +67,7 @@ func (s *Secret) Write(ctx context.Context, c rotate.Credential) error {
 }
 
 func (s *Secret) write(ctx context.Context, c rotate.Credential) error {
-	if !s.Current.IsZero() {
+	if !s.keepsMarker() {
 		return s.put(ctx, c)
 	}
 	if !s.marker.seen {
