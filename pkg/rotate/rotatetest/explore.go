@@ -25,6 +25,16 @@ func (s Schedule) String() string {
 	return strings.Join(parts, ", ")
 }
 
+// hits reports whether a fault of the schedule fails an operation after its effect.
+func (s Schedule) hits(w *World, op string) bool {
+	for n, f := range s {
+		if n < len(w.ops) && w.ops[n] == op && f == FailAfter {
+			return true
+		}
+	}
+	return false
+}
+
 // Play runs a world through a schedule: a tick a day until every fault was met, then one clean tick (and as
 // many more as a grace lasts), then an idle one. It returns the world and what is wrong, or "". It must be
 // called inside a synctest bubble.
@@ -46,6 +56,9 @@ func Play(t Topology, s Schedule) (*World, string) {
 			}
 			if why := w.claims(res, err); why != "" {
 				w.breaks("%s", why)
+			}
+			if day == 0 && len(s) == 1 && s.hits(w, "mint") && err != nil && w.Generations() > 1 {
+				w.breaks("the answer of the mint was lost, and the run left the newborn alive")
 			}
 		}
 		if len(w.Broken) > 0 {

@@ -557,6 +557,9 @@ func (s *sink) put(ctx context.Context, op, content, digest string, checked bool
 			if !s.w.live(t) {
 				s.w.breaks("wrote dead %s to %s", t.ID, s.name)
 			}
+			if now := s.w.bySecret(s.p.content); now != nil && t.stamp.Before(now.stamp) && time.Until(t.Expires) < 2*rotate.Tick {
+				s.w.breaks("put %s, which is about to expire, back into %s", t.ID, s.name)
+			}
 		}
 		s.p.remember()
 		s.p.content, s.p.digest, s.p.checked = content, digest, checked
