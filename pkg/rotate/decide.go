@@ -9,7 +9,7 @@ import (
 // options.
 type decision struct {
 	due     bool
-	reasons []string // why it is due, or why something is left alone
+	reasons []string // why it is due
 	urgent  bool     // a consumer holds a dead or compromised token: no back-off
 
 	generations []Token // live tokens minted by this rotation, oldest first
@@ -116,7 +116,9 @@ func (d *decision) judgeAge(r *Rotation, i int, t Token, now, compromised time.T
 		d.urgent = true
 	}
 	at := time.Time{}
-	if !t.Created.IsZero() {
+	if t.Created.IsZero() {
+		because(i, "holds %s, whose age is not known", label(t))
+	} else {
 		at = t.Created.Add(r.Every - r.offset())
 		if !now.Before(at) {
 			because(i, "holds %s, which is %s old (every %s)", label(t), Days(now.Sub(t.Created)), Days(r.Every))
@@ -172,16 +174,15 @@ func (d *decision) judgeSuperseded(r *Rotation, obs *observation, compromised ti
 			d.retire = append(d.retire, t)
 		}
 	}
-	if len(d.veto) > 0 {
-		d.retire = nil
-	}
 }
 
 // olderThan returns the tokens of this rotation, minted or adopted, that were created before low.
 func (r *Rotation) olderThan(listed []Token, low Token) []Token {
 	var out []Token
 	for _, t := range listed {
-		if t.ID != "" && t.ID != low.ID && t.Created.Before(low.Created) && (r.owns(t) || r.adopts(t)) {
+		// A token made by hand that has no date may be younger than what is held.
+		ours := r.owns(t) || r.adopts(t) && !t.Created.IsZero()
+		if ours && t.ID != "" && t.ID != low.ID && t.Created.Before(low.Created) {
 			out = append(out, t)
 		}
 	}
@@ -210,10 +211,12 @@ func (d *decision) judgeTime(r *Rotation, obs *observation, newest Token, o Opti
 	if !d.due && len(d.retire) == 0 && !d.verifies() {
 		return
 	}
-	if !o.Alone && newest.ID != "" && obs.now.Sub(newest.Created) < r.deadline() {
+	// Births are by the provider's clock, which may be as far behind as survey allows.
+	alive := newest.Created.Add(r.deadline() + maxSkew)
+	if !o.Alone && newest.ID != "" && obs.now.Before(alive) {
 		d.wait = !d.due
 		d.stop = fmt.Errorf("%w: %s was minted %s ago, so another run may be alive; nothing was changed. Run again after %s, or with --alone if you know that no other run is alive",
-			ErrConflict, newest.Name, obs.now.Sub(newest.Created).Round(time.Second), newest.Created.Add(r.deadline()).UTC().Format(time.RFC3339))
+			ErrConflict, newest.Name, obs.now.Sub(newest.Created).Round(time.Second), alive.UTC().Format(time.RFC3339))
 		return
 	}
 	if !d.due {
@@ -240,8 +243,10 @@ func tooMany(n, most int) error {
 	return fmt.Errorf("%w: %d tokens are to be revoked, more than max-revoke %d; none was revoked. Narrow adopt, revoke by hand, or raise max-revoke", ErrLimit, n, most)
 }
 
-// verifies reports whether a verification that was held up is to be repeated.
-func (d *decision) verifies() bool { return d.unverified && len(d.superseded) > 0 && len(d.veto) == 0 }
+// verifies reports whether a verification that was held up, failed or never begun is to be made up for.
+func (d *decision) verifies() bool {
+	return d.unverified && len(d.veto) == 0
+}
 
 func sameName(name string, t Token) bool {
 	m := minted.FindStringSubmatch(t.Name)

@@ -29,9 +29,9 @@ type Step struct {
 	At   string `json:"at"`             // the adapter
 	What string `json:"what,omitempty"` // the token, or what is special about the step
 
-	index int   // of the sink or verifier; see asked, works
-	token Token // Revoke: the token
-	any   any   // Check: the adapter
+	index   int   // of the sink or verifier; see asked, works
+	token   Token // Revoke: the token
+	checker any   // Check: the adapter
 }
 
 // What a Proving step does if it runs no verifier.
@@ -59,8 +59,9 @@ type Plan struct {
 	Stop      string    `json:"stop,omitempty"`      // why nothing is done now although something is to be done
 	Kept      []Kept    `json:"kept,omitempty"`      // superseded tokens that stay alive, and why
 	Warnings  []string  `json:"warnings,omitempty"`
-	Sinks     []Holds   `json:"sinks"` // what consumers hold
-	Live      []Token   `json:"live"`  // live generations of this rotation, oldest first
+	Sinks     []Holds   `json:"sinks"`             // what consumers hold
+	Live      []Token   `json:"live"`              // live generations of this rotation, oldest first
+	Foreign   []Token   `json:"foreign,omitempty"` // of the same name, but minted by a rotation with another identity; left alone
 	Next      time.Time `json:"next,omitzero"`
 
 	emergency time.Time
@@ -101,9 +102,7 @@ func (r *Rotation) plan(obs *observation, o Options) Plan {
 	if d.overdue >= overdueTicks*Tick {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s: the rotation is overdue by %s; are scheduled runs dropped or failing?", r.Name, Days(d.overdue)))
 	}
-	for _, t := range d.foreign {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("%s bears this rotation's name, but was minted by another rotation (identity); it is left alone", label(t)))
-	}
+	p.Foreign = d.foreign
 	if d.stop != nil {
 		p.Stop = d.stop.Error()
 		return p
@@ -111,10 +110,7 @@ func (r *Rotation) plan(obs *observation, o Options) Plan {
 	switch {
 	case d.due:
 		r.planRotation(&p, obs)
-		if n := p.count(Revoke); n > r.maxRevoke() {
-			p.stop = tooMany(n, r.maxRevoke())
-			p.Stop, p.Steps, p.OnFailure = p.stop.Error(), nil, nil
-		}
+		p.limit(r.maxRevoke())
 	case len(d.retire) > 0 || d.verifies():
 		r.planRetirement(&p, obs, d)
 	}
@@ -138,6 +134,7 @@ func (r *Rotation) endangers(obs *observation, compromised time.Time) bool {
 
 func (r *Rotation) planRotation(p *Plan, obs *observation) {
 	urgent := r.endangers(obs, p.emergency)
+	p.Kept = nil // of what superseded them until now
 	r.planChecks(p, true)
 	p.add(Step{Do: Minting, At: r.Provider.String(), What: r.Name + " …"})
 	p.add(Step{Do: Proving, At: r.Provider.String(), What: "the newborn is what was asked for", index: asked})
@@ -253,7 +250,7 @@ func (r *Rotation) marks(obs *observation) (says, verified bool) {
 func (r *Rotation) planChecks(p *Plan, all bool) {
 	add := func(a any, at string) {
 		if _, ok := a.(Checker); ok {
-			p.add(Step{Do: Check, At: at, any: a})
+			p.add(Step{Do: Check, At: at, checker: a})
 		}
 	}
 	add(r.Provider, r.Provider.String())
@@ -286,14 +283,31 @@ func (r *Rotation) order() []int {
 
 func (p *Plan) add(s Step) { p.Steps = append(p.Steps, s) }
 
-func (p *Plan) count(v Verb) int {
+// limit keeps a rotation from revoking more than it may. It rotates all the same: consumers need the newborn. What
+// is not compromised stays for a later run, which says that there is too much.
+func (p *Plan) limit(most int) {
 	n := 0
 	for _, s := range p.Steps {
-		if s.Do == v {
+		if s.Do == Revoke {
 			n++
 		}
 	}
-	return n
+	if n <= most {
+		return
+	}
+	p.Warnings = append(p.Warnings, fmt.Sprintf("%s: %v", p.Name, tooMany(n, most)))
+	left := most
+	p.Steps = slices.DeleteFunc(p.Steps, func(s Step) bool {
+		if s.Do != Revoke {
+			return false
+		}
+		if s.token.Created.Before(p.emergency) && left > 0 {
+			left--
+			return false
+		}
+		p.Kept = append(p.Kept, Kept{s.token, "more than max-revoke are to be revoked"})
+		return true
+	})
 }
 
 func (h held) report(s Sink) Holds {

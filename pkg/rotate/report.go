@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// adapters are all that a rotation is made of, each once.
+// adapters are all that a rotation is made of.
 func (r *Rotation) adapters() []any {
 	out := []any{r.Provider}
 	for _, v := range r.Prove {
@@ -24,11 +24,9 @@ func (r *Rotation) adapters() []any {
 }
 
 // close collects what the adapters have to say, and lets them give back what they hold.
-func (x *run) close(ctx context.Context) {
-	ctx, cancel := clean(ctx)
-	defer cancel()
+func (x *run) close() {
 	x.res.Warnings = append(x.res.Warnings, x.Warnings()...)
-	if err := x.Close(ctx); err != nil {
+	if err := x.Close(x.cleanup); err != nil {
 		x.warn("%v", err)
 	}
 }
@@ -66,7 +64,7 @@ func (x *run) finish(err error) {
 		}
 	}
 	res.Live = x.living()
-	if x.minted && (res.Outcome == Rotated || res.Outcome == OnHold) {
+	if x.minted && x.allWritten() {
 		res.Next = x.newborn.Created.Add(x.Every - x.offset())
 		if e := x.newborn.Expires; !e.IsZero() && e.Add(-2*Tick).Before(res.Next) {
 			res.Next = e.Add(-2 * Tick)
@@ -79,7 +77,21 @@ func (x *run) finish(err error) {
 			}
 		}
 	}
-	x.finishEmergency(err)
+	x.finishStrangers()
+	x.finishEmergency()
+}
+
+// finishStrangers says what a sink held that this rotation may not revoke.
+func (x *run) finishStrangers() {
+	for i, h := range x.obs.held {
+		if h.state != known && h.state != unclear || x.owns(h.token) || x.adopts(h.token) || !x.written[i] {
+			continue
+		}
+		x.res.Left = append(x.res.Left, fmt.Sprintf("%s held %s, which lives on: it was not minted by this rotation; name it under adopt, or revoke it by hand", x.Sinks[i], label(h.token)))
+		if h.token.Created.Before(x.plan.emergency) {
+			x.res.Person = true
+		}
+	}
 }
 
 func (x *run) allWritten() bool { return !slices.Contains(x.written, false) }
@@ -88,7 +100,7 @@ func (x *run) allWritten() bool { return !slices.Contains(x.written, false) }
 func (x *run) now(i int, before held) held {
 	switch {
 	case x.written[i]:
-		return held{state: known, token: x.newborn.Token, verified: x.obs.held[i].verified && x.res.Outcome != Failed}
+		return held{state: known, token: x.newborn.Token, verified: len(x.Verify) > 0 && x.passed == len(x.Verify)}
 	case x.res.Outcome == Restored:
 		return before
 	}
@@ -107,7 +119,7 @@ func (x *run) living() []Token {
 }
 
 // finishEmergency says what an emergency left: compromised tokens that live on, and consumers that hold a dead one.
-func (x *run) finishEmergency(error) {
+func (x *run) finishEmergency() {
 	if x.plan.emergency.IsZero() {
 		return
 	}
@@ -119,6 +131,10 @@ func (x *run) finishEmergency(error) {
 			x.res.Person = true
 			x.res.Left = append(x.res.Left, fmt.Sprintf("%s is compromised and lives on", label(t)))
 		}
+	}
+	if x.res.Outcome != Rotated && x.res.Outcome != Retired && slices.ContainsFunc(x.res.Revoked, func(t Token) bool { return t.Created.Before(x.plan.emergency) }) {
+		x.res.Person = true
+		x.res.Left = append(x.res.Left, "compromised tokens are revoked, but consumers were not seen to work with their successor")
 	}
 	for i, h := range x.obs.held {
 		if h.state == known && gone(h.token) && !x.written[i] {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -108,8 +110,11 @@ func (r *Rotation) validate() error {
 	if r.ID == "" {
 		bad("the rotation has no identity (ID)")
 	}
-	if r.Name == "" {
+	switch {
+	case r.Name == "":
 		bad("the rotation has no name")
+	case strings.TrimSpace(r.Name) != r.Name, !owns(r.ID, r.Name, Token{Name: mintName(r.ID, r.Name, time.Now())}):
+		bad("the name %q could not be found again at the provider: no line breaks, and no spaces at its ends", r.Name)
 	}
 	if r.Provider == nil {
 		bad("the rotation has no provider")
@@ -125,6 +130,21 @@ func (r *Rotation) validate() error {
 	}
 	if r.Spread >= r.Every && r.Spread > 0 {
 		bad("spread %v is not shorter than every %v: tokens would be due at once", r.Spread, r.Every)
+	}
+	if r.Grace > 0 && r.Grace >= r.Every-r.Spread {
+		bad("grace %s is not shorter than every %s: what is superseded would never be revoked", Days(r.Grace), Days(r.Every-r.Spread))
+	}
+	if r.Compromised.After(time.Now().Add(maxSkew)) {
+		bad("compromised %s is in the future: every token would be replaced again and again", r.Compromised.UTC().Format(time.RFC3339))
+	}
+	for _, vs := range [][]Verifier{r.Prove, r.Verify} {
+		if slices.Contains(vs, nil) {
+			bad("a verifier is nil")
+		}
+	}
+	if slices.Contains(r.Sinks, nil) {
+		bad("a sink is nil")
+		return errors.Join(errs...)
 	}
 	if l, ok := r.Provider.(Lifetime); ok && l.Life() > 0 && l.Life()-r.Every < 2*Tick {
 		bad("a token lives %s and is replaced every %s: less than two days are left if a run fails; lengthen expiry or shorten every",

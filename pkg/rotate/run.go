@@ -15,6 +15,7 @@ const (
 	appears  = 2 * time.Minute
 	refused  = 2 * time.Minute
 	cleaning = 5 * time.Second
+	rounding = time.Hour // by which a life may be shorter than asked for
 )
 
 // run is one run of a rotation: it executes a plan step by step.
@@ -25,24 +26,26 @@ type run struct {
 	obs  *observation
 	res  *Result
 
-	newborn Credential
-	minted  bool      // newborn is a live token of ours
-	begun   []int     // sinks whose write has begun, in order
-	written []bool    // by sink: the write was answered
-	wrote   time.Time // when the last write was answered
-	failed  []error   // writes that failed
-	alive   []error   // revocations that failed
-	phase   Verb      // of the step that was begun last
+	newborn   Credential
+	minted    bool      // newborn is a live token of ours
+	begun     []int     // sinks whose write has begun, in order
+	written   []bool    // by sink: the write was answered
+	wrote     time.Time // when the last write was answered
+	failed    []error   // writes that failed
+	unrevoked []error   // revocations that failed
+	phase     Verb      // of the step that was begun last
 
-	fresh []held // what the sinks said when they were asked last; nil: to be asked
-	drawn bool   // consumers of older values were waited for
+	fresh   []held          // what the sinks said when they were asked last; nil: to be asked
+	drained bool            // consumers of older values were waited for
+	passed  int             // verifiers that passed on what all sinks hold
+	cleanup context.Context // outlives the run's by the time that cleaning up may take
 }
 
 // Run does what [Rotation.Plan] says. The result is valid even if there is an error. After a run that
 // failed, was killed or lost its network, the next one recovers.
 //
 // When ctx ends, the run stops at the next boundary and revokes the newborn if no write has begun; that
-// may take 5 more seconds.
+// and giving back what adapters hold takes 5 more seconds at the most.
 func (r *Rotation) Run(ctx context.Context, o Options) (Result, error) {
 	res := &Result{Name: r.Name, Outcome: Failed, Begun: time.Now()}
 	x := &run{Rotation: r, o: o, res: res, written: make([]bool, len(r.Sinks))}
@@ -57,7 +60,11 @@ func (x *run) run(parent context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(parent, x.deadline())
 	defer cancel()
-	defer x.close(ctx)
+	cleanup, stop := context.WithCancel(context.WithoutCancel(parent))
+	defer stop()
+	x.cleanup = cleanup
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(cleaning, stop) })()
+	defer x.close()
 	var err error
 	if x.obs, err = x.survey(ctx, x.o); err != nil {
 		return err
@@ -101,6 +108,9 @@ func (x *run) run(parent context.Context) error {
 			return x.abort(ctx, err)
 		}
 	}
+	for _, t := range x.res.Revoked {
+		x.confirm(ctx, t)
+	}
 	if err := x.incomplete(); err != nil {
 		return err
 	}
@@ -124,8 +134,9 @@ func (x *run) muted() error {
 
 // boundary stops a run between two steps: because it was cancelled, or because a write failed.
 func (x *run) boundary(ctx context.Context, next Step) error {
-	if err := ctx.Err(); err != nil {
-		return &Error{string(next.Do), next.At, fmt.Errorf("the run was stopped before this step: %w", context.Cause(ctx))}
+	if ctx.Err() != nil {
+		stopped := &Error{string(next.Do), next.At, fmt.Errorf("the run was stopped before this step: %w", context.Cause(ctx))}
+		return errors.Join(append(slices.Clone(x.failed), stopped)...)
 	}
 	if next.Do != Writing && len(x.failed) > 0 && (!x.urgent() || !slices.Contains(x.written, true)) {
 		return errors.Join(x.failed...)
@@ -211,7 +222,7 @@ func (x *run) check(ctx context.Context) error {
 			return err
 		}
 		errs = append(errs, x.step(s, func() error {
-			return wrap("check", s.any.(fmt.Stringer), s.any.(Checker).Check(ctx))
+			return wrap("check", s.checker.(fmt.Stringer), s.checker.(Checker).Check(ctx))
 		}))
 	}
 	return errors.Join(errs...)
@@ -226,6 +237,9 @@ func (x *run) mint(ctx context.Context, s Step) error {
 			at = birth.Add(time.Second)
 		}
 	}
+	if err := x.apart(ctx); err != nil {
+		return err
+	}
 	name := mintName(x.ID, x.Name, at)
 	s.What = name
 	err := x.step(s, func() error {
@@ -235,6 +249,9 @@ func (x *run) mint(ctx context.Context, s Step) error {
 		x.newborn.Token = born(x.newborn.Token)
 		if x.newborn.Name == "" {
 			x.newborn.Name = name
+		}
+		if err == nil && c.Secret.IsZero() {
+			err = fmt.Errorf("%w: the provider answered without a secret", ErrConflict)
 		}
 		if err != nil {
 			return wrap("mint", x.Provider, err)
@@ -251,6 +268,17 @@ func (x *run) mint(ctx context.Context, s Step) error {
 		x.newborn.Name, x.minted = name, true
 	}
 	return err
+}
+
+// apart waits until the newborn will not share its birth, which providers give in whole seconds, with what it is to
+// supersede: of two tokens of one second neither is older.
+func (x *run) apart(ctx context.Context) error {
+	for _, t := range x.obs.listed {
+		if wait := time.Until(t.Created.Add(time.Second)); x.owns(t) && wait > 0 && wait <= 2*time.Second {
+			return sleep(ctx, wait)
+		}
+	}
+	return nil
 }
 
 // await lists until the newborn shows, and stops if another run minted meanwhile.
@@ -324,7 +352,7 @@ func (x *run) prove(ctx context.Context, s Step) error {
 			x.res.Newborn = x.newborn.Token
 		}
 	}
-	if e := x.newborn.Expires; !e.IsZero() && e.Before(x.newborn.Created.Add(x.Every+2*Tick)) {
+	if e := x.newborn.Expires; !e.IsZero() && e.Before(x.newborn.Created.Add(x.Every+2*Tick-rounding)) {
 		return &Error{"prove", x.Provider.String(), fmt.Errorf("%w: the newborn expires %s, less than two days after it would be replaced (every %s)",
 			ErrConfig, e.UTC().Format(time.RFC3339), Days(x.Every))}
 	}
@@ -386,7 +414,11 @@ func (x *run) verify(ctx context.Context, s Step) error {
 		c = x.holding()
 	}
 	x.fresh = nil
-	return x.step(s, func() error { return wrap("verify", v, v.Verify(ctx, c)) })
+	err := x.step(s, func() error { return wrap("verify", v, v.Verify(ctx, c)) })
+	if err == nil {
+		x.passed++
+	}
+	return err
 }
 
 // holding is the credential that all sinks hold when nothing was minted; its secret only if one could be read.
@@ -399,59 +431,6 @@ func (x *run) holding() Credential {
 		}
 	}
 	return c
-}
-
-// settle asks every sink again what it holds, if that is not fresh. What this run wrote outranks a sink that
-// knows nothing and a snapshot of the workflow; any other answer counts, so that a stale one or a rival's
-// write keeps alive what it names.
-func (x *run) settle(ctx context.Context) error {
-	if x.fresh != nil {
-		return nil
-	}
-	now := &observation{now: time.Now(), listed: x.obs.listed}
-	if x.minted {
-		now.listed = append(slices.Clone(now.listed), x.newborn.Token)
-	}
-	hs := make([]held, len(x.Sinks))
-	var errs []error
-	for i, s := range x.Sinks {
-		h, err := x.askAgain(ctx, now, i, s)
-		if err != nil {
-			return err
-		}
-		if h.state == mute {
-			errs = append(errs, h.err)
-		}
-		hs[i] = h
-	}
-	x.fresh = hs
-	return errors.Join(errs...)
-}
-
-func (x *run) askAgain(ctx context.Context, now *observation, i int, s Sink) (held, error) {
-	mine := held{state: known, token: x.newborn.Token}
-	if !x.written[i] {
-		if x.obs.held[i].snapshot {
-			return x.obs.held[i], nil
-		}
-		return x.ask(ctx, now, s, x.o)
-	}
-	h, ok := s.(Holder)
-	if !ok {
-		return x.ask(ctx, now, s, x.o)
-	}
-	a, err := h.Held(ctx)
-	switch {
-	case err != nil:
-		return held{state: mute, err: wrap("held", s, err)}, nil
-	case a.Snapshot && a.Mark.Token.ID == "":
-		return mine, nil
-	case a.Mark.Token.ID == "" && a.Is == nil && a.Secret.IsZero():
-		return mine, nil
-	case a.Mark.Token.ID == x.newborn.ID, a.Is != nil && a.Is(x.newborn.Token), a.Mark.Token.ID == "" && !a.Secret.IsZero() && a.Secret.Equal(x.newborn.Secret):
-		return mine, nil
-	}
-	return x.ask(ctx, now, s, x.o)
 }
 
 // mark records in a sink that what it holds was verified. That it fails is no harm: a later tick verifies again.
@@ -474,116 +453,14 @@ func (x *run) mark(ctx context.Context, s Step) error {
 		x.warn("%v; a later run verifies again before it revokes anything", err)
 		return nil
 	}
-	x.obs.held[s.index].verified = true
+	if !x.written[s.index] {
+		x.obs.held[s.index].verified = true
+	}
 	return nil
 }
 
 func (x *run) unsettled(err error) error {
 	return fmt.Errorf("what the sinks hold could not be made sure of, so nothing is revoked: %w", err)
-}
-
-// revoke retires one superseded token, if the rule still allows it.
-func (x *run) revoke(ctx context.Context, s Step) error {
-	compromised := s.token.Created.Before(x.plan.emergency)
-	if !compromised {
-		if err := x.drain(ctx); err != nil {
-			return err
-		}
-	}
-	err := x.settle(ctx)
-	if err != nil && !compromised {
-		return x.unsettled(err)
-	}
-	if why := x.spare(s.token, compromised); why != "" {
-		x.res.Kept = append(x.res.Kept, Kept{s.token, why})
-		return nil
-	}
-	if err := x.step(s, func() error { return wrap("revoke", x.Provider, x.Provider.Revoke(ctx, s.token)) }); err != nil {
-		x.res.Left = append(x.res.Left, fmt.Sprintf("revoke %s: the next run tries again", label(s.token)))
-		x.alive = append(x.alive, err)
-		return nil
-	}
-	x.res.Revoked = append(x.res.Revoked, s.token)
-	x.confirm(ctx, s.token)
-	return nil
-}
-
-// spare says why the rule forbids to revoke t now, or "". The rule: only what is older than what every
-// sink holds. A compromised token is spared only while no sink is known to hold something better.
-func (x *run) spare(t Token, compromised bool) string {
-	if t.ID == "" || t.ID == x.newborn.ID || !x.owns(t) && !x.adopts(t) {
-		return "not this rotation's to revoke"
-	}
-	if compromised {
-		for i := range x.Sinks {
-			if x.written[i] || x.fresh != nil && x.fresh[i].state == known && !x.fresh[i].token.Created.Before(x.plan.emergency) {
-				return ""
-			}
-		}
-		return "no sink holds a successor"
-	}
-	low, ok := floor(x.fresh)
-	if !ok {
-		return "what every sink holds is not known"
-	}
-	if !t.Created.Before(low.Created) {
-		return "not older than what every sink holds (" + label(low) + ")"
-	}
-	return x.keep(t, low, time.Now(), x.plan.emergency)
-}
-
-// drain waits for consumers that still work with an older value.
-func (x *run) drain(ctx context.Context) error {
-	if x.drawn {
-		return nil
-	}
-	since := x.wrote
-	if since.IsZero() {
-		since = x.holding().Created.Add(x.deadline())
-	}
-	if err := x.drainSince(ctx, since); err != nil {
-		return err
-	}
-	x.drawn = true
-	return nil
-}
-
-func (x *run) drainSince(ctx context.Context, since time.Time) error {
-	for _, v := range x.Verify {
-		d, ok := v.(Drainer)
-		if !ok {
-			continue
-		}
-		x.fresh = nil
-		if err := d.Drain(ctx, since); err != nil {
-			return wrap("drain", v, err)
-		}
-	}
-	return nil
-}
-
-// confirm looks whether a revoked secret is refused, where it is known. That it is late is a warning.
-func (x *run) confirm(ctx context.Context, t Token) {
-	who, ok := x.Provider.(Identifier)
-	if !ok {
-		return
-	}
-	for _, h := range x.obs.held {
-		if h.token.ID != t.ID || h.secret.IsZero() {
-			continue
-		}
-		began := time.Now()
-		for pause := time.Second; ; pause = min(2*pause, 15*time.Second) {
-			_, err := who.Identify(ctx, h.secret)
-			if errors.Is(err, ErrDenied) {
-				return
-			}
-			if time.Since(began) >= refused || sleep(ctx, pause) != nil {
-				x.warn("%s was revoked, but its secret was not yet seen to be refused; revocation may reach all servers late", label(t))
-				return
-			}
-		}
-	}
 }
 
 // abort ends a run at a failed step by the plan's failure branch.
@@ -593,7 +470,7 @@ func (x *run) abort(ctx context.Context, err error) error {
 		x.judge(ctx, err)
 		return err
 	case len(x.begun) == 0:
-		return errors.Join(err, x.revokeNewborn(ctx))
+		return errors.Join(err, x.revokeNewborn())
 	case x.phase != Verify, errors.Is(err, ErrUnproven), ctx.Err() != nil, x.urgent():
 		x.judge(ctx, err)
 		return err
@@ -612,24 +489,18 @@ func (x *run) judge(ctx context.Context, err error) {
 		x.res.Left = append(x.res.Left, text)
 		return
 	}
+	if ctx.Err() != nil && len(x.begun) > 0 {
+		x.res.Left = append(x.res.Left, "the run was stopped before the newborn was verified; the next run looks what the sinks hold and goes on from there")
+	}
 	if x.phase == Verify && ctx.Err() == nil {
 		x.res.Person = true
 		x.res.Left = append(x.res.Left, "consumers hold a token whose verification failed: look at the failed step; a later run only verifies again")
 	}
 }
 
-// clean gives what must be cleaned up a context of its own if the run's has ended.
-func clean(ctx context.Context) (context.Context, context.CancelFunc) {
-	if ctx.Err() == nil {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(context.WithoutCancel(ctx), cleaning)
-}
-
 // revokeNewborn kills a newborn that no sink holds. If the mint's answer was lost, it is found by its name.
-func (x *run) revokeNewborn(ctx context.Context) error {
-	ctx, cancel := clean(ctx)
-	defer cancel()
+func (x *run) revokeNewborn() error {
+	ctx := x.cleanup
 	s := Step{Do: Revoke, At: x.Provider.String(), What: "the newborn " + x.newborn.Name}
 	t := x.newborn.Token
 	if t.ID == "" {
@@ -641,6 +512,7 @@ func (x *run) revokeNewborn(ctx context.Context) error {
 		i := slices.IndexFunc(listed, func(t Token) bool { return t.Name == x.newborn.Name })
 		if i < 0 {
 			x.minted = false
+			x.res.Left = append(x.res.Left, fmt.Sprintf("%s is not listed; should it appear, the next run that succeeds revokes it", x.newborn.Name))
 			return nil
 		}
 		t = listed[i]
@@ -659,118 +531,10 @@ func (x *run) leave(name string) {
 	x.res.Left = append(x.res.Left, fmt.Sprintf("%s may be alive although no sink holds it; the next run that succeeds revokes it", name))
 }
 
-// restore puts back into all sinks what they held, or into none.
-func (x *run) restore(ctx context.Context, cause error) error {
-	if why := x.restorable(ctx); why != nil {
-		x.res.Person = true
-		x.res.Left = append(x.res.Left, "all sinks keep the newborn, whose verification failed; a later run only verifies again")
-		return errors.Join(cause, fmt.Errorf("nothing was restored: %w", why))
-	}
-	var errs []error
-	order := slices.Clone(x.begun)
-	slices.Reverse(order)
-	for _, i := range order {
-		s := x.Sinks[i]
-		old := Credential{x.obs.held[i].token, x.obs.held[i].secret}
-		errs = append(errs, x.step(Step{Do: Restore, At: s.String(), What: label(old.Token), index: i}, func() error {
-			if u, ok := s.(Undoer); ok {
-				return wrap("restore", s, u.Undo(ctx))
-			}
-			return wrap("restore", s, s.Write(ctx, old))
-		}))
-		x.written[i] = false
-	}
-	if err := errors.Join(errs...); err != nil {
-		x.res.Left = append(x.res.Left, "some sinks hold the newborn and some what they held before; both are alive, and the next run repairs")
-		return errors.Join(cause, err)
-	}
-	x.res.Outcome = Restored
-	restored := time.Now()
-	old := x.holding()
-	for i, v := range x.Verify {
-		s := Step{Do: Verify, At: v.String(), What: "with what was restored", index: i}
-		if err := x.step(s, func() error { return wrap("verify", v, v.Verify(ctx, old)) }); err != nil {
-			// Consumers may still work with the newborn: it is kept alive until a later run has superseded it.
-			x.leave(x.newborn.Name)
-			return errors.Join(cause, fmt.Errorf("the sinks hold what they held before, but that consumers took it up again was not seen, so the newborn is left alive: %w", err))
-		}
-	}
-	if err := x.drainSince(ctx, restored); err != nil {
-		x.leave(x.newborn.Name)
-		return errors.Join(cause, err)
-	}
-	// A rival may have written the newborn's successor, or the newborn, meanwhile.
-	if err := x.nobodyHolds(ctx); err != nil {
-		x.leave(x.newborn.Name)
-		return errors.Join(cause, err)
-	}
-	return errors.Join(cause, x.revokeNewborn(ctx))
-}
-
-// nobodyHolds makes sure that no sink says that it holds the newborn.
-func (x *run) nobodyHolds(ctx context.Context) error {
-	x.fresh = nil
-	if err := x.settle(ctx); err != nil {
-		return x.unsettled(err)
-	}
-	for i, h := range x.fresh {
-		if h.token.ID == x.newborn.ID || h.state == unclear {
-			return &Error{"restore", x.Sinks[i].String(), fmt.Errorf("%w: it holds the newborn again", ErrConflict)}
-		}
-	}
-	return nil
-}
-
-// restorable says why restoring cannot be safe: the old secret must be known and alive beyond two ticks, and
-// every sink must still hold what this run wrote.
-func (x *run) restorable(ctx context.Context) error {
-	if len(x.failed) > 0 {
-		return errors.Join(x.failed...)
-	}
-	listed, err := x.list(ctx)
-	if err != nil {
-		return err
-	}
-	now := &observation{now: time.Now(), listed: listed}
-	for i, s := range x.Sinks {
-		h := x.obs.held[i]
-		if h.state != known {
-			return &Error{"restore", s.String(), fmt.Errorf("%w: what it held before is not known to work", ErrConflict)}
-		}
-		t, ok := now.find(h.token.ID)
-		if !ok || !t.Expires.IsZero() && t.Expires.Before(now.now.Add(2*Tick)) {
-			return &Error{"restore", s.String(), fmt.Errorf("%w: %s, which it held before, is dead or about to expire", ErrConflict, label(h.token))}
-		}
-		if _, ok := s.(Undoer); ok {
-			continue
-		}
-		if h.secret.IsZero() {
-			return &Error{"restore", s.String(), fmt.Errorf("%w: it can only be written, and the secret it held before is not known", ErrConflict)}
-		}
-		if who, ok := x.Provider.(Identifier); ok {
-			t, err := who.Identify(ctx, h.secret)
-			if err != nil {
-				return &Error{"restore", s.String(), err}
-			}
-			if t.ID != "" && t.ID != h.token.ID {
-				return &Error{"restore", s.String(), fmt.Errorf("%w: the secret at hand is not that of %s", ErrConflict, label(h.token))}
-			}
-		}
-	}
-	x.fresh = nil
-	if err := x.settle(ctx); err != nil {
-		return err
-	}
-	for i, h := range x.fresh {
-		if h.state != known || h.token.ID != x.newborn.ID {
-			return &Error{"restore", x.Sinks[i].String(), fmt.Errorf("%w: it no longer holds the newborn", ErrConflict)}
-		}
-	}
-	return nil
-}
-
 // incomplete reports what failed without stopping the run.
-func (x *run) incomplete() error { return errors.Join(append(slices.Clone(x.failed), x.alive...)...) }
+func (x *run) incomplete() error {
+	return errors.Join(append(slices.Clone(x.failed), x.unrevoked...)...)
+}
 
 func (x *run) warn(format string, args ...any) {
 	x.res.Warnings = append(x.res.Warnings, fmt.Sprintf(format, args...))

@@ -89,7 +89,9 @@ func (r *Rotation) list(ctx context.Context) ([]Token, error) {
 	}
 	listed := make([]Token, len(all))
 	for i, t := range all {
-		listed[i] = born(t)
+		if listed[i] = born(t); t.ID == "" && r.owns(t) {
+			return nil, &Error{Op: "list", At: r.Provider.String(), Err: fmt.Errorf("%w: %s is listed without an ID, so it could never be revoked", ErrConflict, label(t))}
+		}
 	}
 	sort.SliceStable(listed, func(i, j int) bool { return older(listed[i], listed[j]) })
 	return listed, nil
@@ -109,7 +111,7 @@ func (r *Rotation) ask(ctx context.Context, obs *observation, s Sink, o Options)
 	if id := answer.Mark.Token.ID; id != "" {
 		h := held{state: dead, token: answer.Mark.Token, verified: answer.Mark.Verified, says: true, secret: answer.Secret, snapshot: answer.Snapshot}
 		if t, ok := obs.find(id); ok {
-			h.state, h.token = known, t
+			h.state, h.token = known, sooner(t, h.token)
 		}
 		return h, nil
 	}
@@ -130,6 +132,12 @@ func (r *Rotation) ask(ctx context.Context, obs *observation, s Sink, o Options)
 	}
 	if secret.IsZero() {
 		return held{}, nil
+	}
+	if _, ok := r.Provider.(Identifier); !ok && answer.Is == nil {
+		if _, ok := s.(Marker); !ok {
+			// Nothing would ever be known of it, and each run would rotate.
+			return held{}, &Error{Op: "survey", At: s.String(), Err: fmt.Errorf("%w: it says only its secret, and %s cannot tell whose that is; use a sink that keeps a marker", ErrConfig, r.Provider)}
+		}
 	}
 	return r.identify(ctx, obs, s, held{secret: secret, snapshot: answer.Snapshot})
 }
@@ -162,8 +170,16 @@ func (r *Rotation) identify(ctx context.Context, obs *observation, s Sink, h hel
 			"%w: it holds a secret that works (token %s), but %s does not list that token; the list cannot be trusted, so nothing is changed",
 			ErrConflict, t.ID, r.Provider)}
 	}
-	h.state, h.token = known, listed
+	h.state, h.token = known, sooner(listed, h.token)
 	return h, nil
+}
+
+// sooner is a listed token with the earlier of the two expiries: what a token carries may end before the token.
+func sooner(listed, seen Token) Token {
+	if e := seen.Expires; !e.IsZero() && (listed.Expires.IsZero() || e.Before(listed.Expires)) {
+		listed.Expires = e
+	}
+	return listed
 }
 
 func (r *Rotation) owns(t Token) bool { return owns(r.ID, r.Name, t) }

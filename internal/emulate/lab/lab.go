@@ -36,6 +36,7 @@ const patience = 2 * time.Second
 // [config.Load], [Lab.Prepare], perhaps [Lab.Fail], then the rotations, and [Lab.Close]. It is safe for
 // concurrent use once it is prepared.
 type Lab struct {
+	began  time.Time // births of the seeded tokens are reckoned from one instant, so that no two are equal
 	getenv func(string) string
 
 	rotations []*rotation
@@ -106,6 +107,7 @@ func New(getenv func(string) string) *Lab {
 		getenv = func(string) string { return "" }
 	}
 	return &Lab{
+		began:     time.Now(),
 		getenv:    getenv,
 		workflows: map[workflowAt]*workflow{},
 		fly:       map[string]*flyio.Server{},

@@ -20,7 +20,7 @@ func (l *Lab) seed(r *rotation, nth int) error {
 	if err != nil {
 		return err
 	}
-	born := time.Now().UTC().Truncate(time.Second).Add(-due - late(r.Rotation.Rotation) - time.Duration(nth)*time.Second)
+	born := l.began.UTC().Truncate(time.Second).Add(-due - late(r.Rotation.Rotation) - time.Duration(nth)*time.Second)
 	byHand, adopts := manual(r.Rotation.Rotation)
 	if !adopts {
 		byHand = name(born)

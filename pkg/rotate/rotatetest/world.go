@@ -32,10 +32,12 @@ const (
 	Unproven    Fault = "unproven"     // a verifier cannot say yet
 	Slow        Fault = "slow"         // the call takes longer than a run may last
 	ByHand      Fault = "by hand"      // a person puts the first token back into a sink that can be read
+	Duplicate   Fault = "duplicate"    // the service carries out the request twice
+	ClockJump   Fault = "clock jump"   // from this call on, the provider's clock is ten minutes ahead
 )
 
 // Faults are all of them.
-var Faults = []Fault{FailBefore, FailAfter, CrashBefore, CrashAfter, Cancel, Stale, Rival, Unproven, Slow, ByHand}
+var Faults = []Fault{FailBefore, FailAfter, CrashBefore, CrashAfter, Cancel, Stale, Rival, Unproven, Slow, ByHand, Duplicate, ClockJump}
 
 // fits reports whether a fault means anything at an operation.
 func (f Fault) fits(op string) bool {
@@ -43,7 +45,9 @@ func (f Fault) fits(op string) bool {
 	switch f {
 	case Stale:
 		return read && op != "identify"
-	case FailAfter, CrashAfter:
+	case ClockJump:
+		return op == "list" || op == "mint"
+	case FailAfter, CrashAfter, Duplicate:
 		return !read // a read has no effect: the same as before
 	case Unproven:
 		return op == "verify"
@@ -112,6 +116,9 @@ type World struct {
 	before   []rotate.Token // the list before its last change
 	places   []*place
 	verified map[string]bool // token IDs
+	running  []string        // the secret that the consumers of each sink work with since they were verified last
+	skew     time.Duration   // of the provider's clock, in this tick
+	mints    int             // calls of Mint in this tick
 	ever     map[string]bool // token IDs that some sink held
 	minted   int
 
@@ -164,6 +171,7 @@ func NewWorld(t Topology) *World {
 		}
 		p.remember()
 		w.places = append(w.places, p)
+		w.running = append(w.running, p.content)
 	}
 	w.ever[first.ID] = true
 	w.before = w.list()
@@ -283,6 +291,14 @@ func (w *World) at(ctx context.Context, op string, f func()) error {
 		f()
 	case Stale:
 		f() // which asked [World.stale] before
+	case Duplicate:
+		f()
+		once := len(w.Effects)
+		f()
+		w.Effects = w.Effects[:once] // the run asked for it once
+	case ClockJump:
+		w.skew = 10 * time.Minute
+		f()
 	case ByHand:
 		w.byHand()
 		f()
@@ -333,6 +349,7 @@ func (w *World) Tick() (res rotate.Result, err error, lived bool) {
 	defer cancel()
 	w.cancel = cancel
 	w.Effects = nil
+	w.skew, w.mints = 0, 0
 	defer func() {
 		if p := recover(); p != nil {
 			if _, ok := p.(crash); !ok {
@@ -391,6 +408,10 @@ func (w *World) Settled() string {
 			return fmt.Sprintf("sink %d does not hold %s", i, ours[0].ID)
 		}
 	}
+	says := slices.ContainsFunc(w.places, func(p *place) bool { return p.kind == Marked || p.kind == Digest || p.kind == Both })
+	if says && !w.verified[ours[0].ID] {
+		return ours[0].ID + " was never verified"
+	}
 	return ""
 }
 
@@ -431,11 +452,14 @@ func (w *World) revoked(t *token) {
 		if p.content == t.secret && !compromised {
 			w.breaks("revoked %s while sink %d holds it", t.ID, i)
 		}
+		if w.running[i] == t.secret && !compromised {
+			w.breaks("revoked %s while the consumers of sink %d still work with it", t.ID, i)
+		}
 		if !compromised && w.ever[t.ID] && holds != nil && holds != t && holds.stamp.After(t.stamp) {
 			if !w.verified[holds.ID] {
 				w.breaks("revoked %s before %s, which sink %d holds, was verified", t.ID, holds.ID, i)
 			}
-			if time.Now().Before(holds.stamp.Add(w.Grace)) {
+			if w.Grace > 0 && time.Now().Before(holds.stamp.Add(w.Grace)) {
 				w.breaks("revoked %s in its grace", t.ID)
 			}
 		}
@@ -450,13 +474,15 @@ type provider struct{ w *World }
 func (p provider) String() string { return "provider" }
 
 func (p provider) Mint(ctx context.Context, name string) (c rotate.Credential, err error) {
+	if !p.w.quiet {
+		if p.w.mints++; p.w.mints > 1 {
+			p.w.breaks("one run asked for %d mints", p.w.mints)
+		}
+	}
 	err = p.w.at(ctx, "mint", func() {
 		p.w.before = p.w.list()
-		t := p.w.add(name, time.Now().Truncate(time.Second), true)
+		t := p.w.add(name, time.Now().Add(p.w.skew).Truncate(time.Second), true)
 		p.w.effect("mint %s", t.ID)
-		if n := strings.Count(strings.Join(p.w.Effects, " "), "mint t"); n > 1 {
-			p.w.breaks("one run minted %d times", n)
-		}
 		c = rotate.Credential{Token: t.Token, Secret: rotate.NewSecret(t.secret)}
 	})
 	if err != nil {
@@ -464,6 +490,9 @@ func (p provider) Mint(ctx context.Context, name string) (c rotate.Credential, e
 	}
 	return c, nil
 }
+
+// Skew implements rotate.Clock.
+func (p provider) Skew() (time.Duration, bool) { return p.w.skew, true }
 
 func (p provider) List(ctx context.Context) (out []rotate.Token, err error) {
 	old := p.w.stale("list")
@@ -526,6 +555,9 @@ func (c consumers) Verify(ctx context.Context, _ rotate.Credential) error {
 			if n == len(c.w.places) {
 				c.w.verified[id] = true
 			}
+		}
+		for i, p := range c.w.places {
+			c.w.running[i] = p.content // a deploy: they take up what they read
 		}
 	})
 	return errors.Join(err, bad)
@@ -686,6 +718,9 @@ func (s marked) setMark(ctx context.Context, m rotate.Mark) error {
 }
 
 func (s marked) Mark(ctx context.Context, t rotate.Token) error {
+	if !s.seen || s.marker.Token.ID != t.ID {
+		return fmt.Errorf("%w: the marker does not name %s", rotate.ErrConflict, t.ID)
+	}
 	return s.w.at(ctx, "mark", func() {
 		s.p.mark = rotate.Mark{Token: t, Verified: true}.String()
 		s.w.effect("mark %s", s.name)
