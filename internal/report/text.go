@@ -41,6 +41,7 @@ func Plan(w io.Writer, p rotate.Plan, now time.Time) error {
 	t.list("would do, in this order", planned(p.Steps))
 	t.list("if a step after the mint fails, as far as needed and possible", planned(p.OnFailure))
 	t.kept(p.Kept)
+	t.list("left alone", strangers(p.Foreign))
 	t.list("warnings", prose(p.Warnings...))
 	if next := nextDue(p.Next, now); next != "" {
 		t.line(next)
@@ -107,6 +108,7 @@ func Result(w io.Writer, res rotate.Result, err error) error {
 	t.holds(res.Sinks, res.Ended)
 	t.list("revoked", tokens(res.Revoked))
 	t.kept(res.Kept)
+	t.list("left alone", strangers(res.Plan.Foreign))
 	t.list("warnings", prose(res.Warnings...))
 	if next := nextDue(res.Next, res.Ended); next != "" {
 		t.line(next)
@@ -150,6 +152,15 @@ func tokens(all []rotate.Token) []string {
 }
 
 // page collects the lines of a report: a title, and what is indented under it.
+// strangers says in one line how many tokens bear the rotation's name but another identity's fingerprint: with many
+// repositories that copied one configuration there are many, and nothing is wrong.
+func strangers(all []rotate.Token) []string {
+	if len(all) == 0 {
+		return nil
+	}
+	return []string{count(len(all), "token", "tokens") + " of this name, minted by another rotation (the identity differs), such as " + token(all[0])}
+}
+
 type page struct{ strings.Builder }
 
 func (t *page) title(mark, name_, what string) {
