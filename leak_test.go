@@ -10,6 +10,8 @@ import (
 
 // How a secret may show itself in a text. Written apart from what the program hides by, and on purpose not with it.
 
+var rawBase64, rawBase64URL = base64.RawStdEncoding, base64.RawURLEncoding
+
 // piece is the length of the shortest part of a secret that counts: parts of this length occur in no other text.
 // The secrets of these tests that are shorter count as a whole.
 const piece = 24
@@ -21,10 +23,10 @@ func shows(text, secret string) string {
 	}
 	for name, encode := range map[string]func(string) string{
 		"as it is":          func(s string) string { return s },
-		"in base64":         func(s string) string { return aligned(base64.RawStdEncoding, s, 0) },
-		"in base64, 1 off":  func(s string) string { return aligned(base64.RawStdEncoding, s, 1) },
-		"in base64, 2 off":  func(s string) string { return aligned(base64.RawStdEncoding, s, 2) },
-		"in base64url":      func(s string) string { return aligned(base64.RawURLEncoding, s, 0) },
+		"in base64":         func(s string) string { return aligned(rawBase64, s, 0) },
+		"in base64, 1 off":  func(s string) string { return aligned(rawBase64, s, 1) },
+		"in base64, 2 off":  func(s string) string { return aligned(rawBase64, s, 2) },
+		"in base64url":      func(s string) string { return aligned(rawBase64URL, s, 0) },
 		"in hexadecimal":    func(s string) string { return hex.EncodeToString([]byte(s)) },
 		"in hexadecimal, X": func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) },
 		"URL-escaped":       url.QueryEscape,

@@ -1,10 +1,11 @@
 package main_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
-	"net/http"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -22,6 +23,7 @@ import (
 //	remint ARGS…                     run the program; it must succeed, or fail with ! before it
 //	exit CODE ARGS…                  run it; it must end with this exit code
 //	handmade NAME DAYS PLACE…        make a token by hand, DAYS ago, and put it into places; $HANDMADE is its text
+//	place PLACE                      put the last one made by hand into a place
 //	holds PLACE GLOB                 the place holds a token with such a name, and it works
 //	live N [GLOB]                    so many tokens with such a name were not revoked
 //	minted N                         so many tokens were ever minted by the program
@@ -29,7 +31,10 @@ import (
 //	requests                         print the requests of the last run, for stdout to match
 //	fail SERVICE OPERATION STATUS N  the next N requests of the operation fail; 0: the answer is lost; N -1: all
 //	heal                             nothing fails any more
-//	deploys fail|work                from now on
+//	deploys fail [GLOB]              from now on deploys fail with tokens of such a name
+//	deploys work                     they fail with dead tokens only
+//	json FILE                        the file is one JSON document
+//	same-steps PLAN RESULT           the run did what the plan said, in JSON both
 //
 // Places are github:NAME, forgejo:NAME, aws:SECRET and file:PATH. After every run, what the program printed is
 // searched for every secret of that world.
@@ -65,6 +70,9 @@ func TestScripts(t *testing.T) {
 				ts.Check(err)
 				ts.Setenv("HANDMADE", text)
 			},
+			"place": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(at(ts).put(args[0], ts.Getenv("HANDMADE")))
+			},
 			"holds": func(ts *testscript.TestScript, neg bool, args []string) {
 				err := at(ts).check(args[0], args[1])
 				if (err == nil) == neg {
@@ -87,12 +95,13 @@ func TestScripts(t *testing.T) {
 				}
 			},
 			"requests": func(ts *testscript.TestScript, _ bool, _ []string) {
+				out := ts.Stdout() // also if there are none
 				for _, r := range at(ts).requests() {
-					fmt.Fprintln(ts.Stdout(), r)
+					fmt.Fprintln(out, r)
 				}
 			},
 			"fail": func(ts *testscript.TestScript, _ bool, args []string) {
-				f := emulate.Fault{Status: number(ts, args[2]), Times: number(ts, args[3]), Header: http.Header{"Retry-After": {"0"}}}
+				f := emulate.Fault{Status: number(ts, args[2]), Times: number(ts, args[3])}
 				ts.Check(at(ts).plant(args[0], args[1], f))
 			},
 			"heal": func(ts *testscript.TestScript, _ bool, _ []string) { at(ts).heal() },
@@ -100,10 +109,42 @@ func TestScripts(t *testing.T) {
 				w := at(ts)
 				w.mu.Lock()
 				defer w.mu.Unlock()
-				w.broken = args[0] == "fail"
+				switch {
+				case args[0] == "work":
+					w.broken = ""
+				case len(args) > 1:
+					w.broken = args[1]
+				default:
+					w.broken = "*"
+				}
+			},
+			"json": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(decode(ts.ReadFile(args[0]), new(any)))
+			},
+			"same-steps": func(ts *testscript.TestScript, _ bool, args []string) {
+				type step struct{ Do, At string }
+				var plan struct{ Plans []struct{ Steps []step } }
+				var result struct{ Rotations []struct{ Steps []step } }
+				ts.Check(decode(ts.ReadFile(args[0]), &plan))
+				ts.Check(decode(ts.ReadFile(args[1]), &result))
+				if len(plan.Plans) != 1 || len(result.Rotations) != 1 || len(plan.Plans[0].Steps) == 0 || !slices.Equal(plan.Plans[0].Steps, result.Rotations[0].Steps) {
+					ts.Fatalf("planned %v, done %v", plan.Plans, result.Rotations)
+				}
 			},
 		},
 	})
+}
+
+// decode reads a text that is one JSON document and nothing else.
+func decode(text string, to any) error {
+	d := json.NewDecoder(strings.NewReader(text))
+	if err := d.Decode(to); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return fmt.Errorf("more follows the document: %v", err)
+	}
+	return nil
 }
 
 func at(ts *testscript.TestScript) *world { return ts.Value("world").(*world) }

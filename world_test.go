@@ -34,13 +34,16 @@ type world struct {
 	hub   *github.Server
 	forge *forgejo.Server
 	aws   *aws.Server
-	dir   string // where the process runs
+	dir   string               // where the process runs
+	old   string               // the token made by hand, if a test keeps it here
+	after func(request string) // called when a request was served, if not nil; set before the first run
 
 	mu      sync.Mutex
 	later   time.Duration // how far the services' clocks are ahead, so that births of one second differ
-	broken  bool          // deploys fail, whatever they read
+	broken  string        // deploys fail with tokens whose name matches this
 	log     []string      // requests since the last run began
 	secrets map[string]bool
+	stored  string // what AWS held when the last run began
 }
 
 const (
@@ -79,7 +82,7 @@ func newWorld(dir string, cleanup func(func())) (*world, map[string]string) {
 	w.hub.AddWorkflow(repository, github.Workflow{File: "deploy.yml"})
 	w.hub.AddToken(github.Token{Value: env["REMINT_GITHUB_TOKEN"]})
 	w.hub.AddToken(github.Token{Value: env["GITHUB_TOKEN"], Kind: github.Job})
-	w.hub.AddToken(github.Token{Value: env["PAT_WITHOUT_SECRETS"], Rights: map[string]string{"metadata": "read", "variables": "write", "actions": "write"}})
+	w.hub.AddToken(github.Token{Value: env["PAT_WITHOUT_SECRETS"], Rights: map[string]string{"metadata": "read", "actions_variables": "write", "actions": "write"}})
 	w.hub.AddToken(github.Token{Value: env["PAT_WITHOUT_VARIABLES"], Rights: map[string]string{"metadata": "read", "secrets": "write", "actions": "write"}})
 	w.hub.OnRun = func(r *github.Run) string {
 		if w.deploys(r.Secrets[secretName]) {
@@ -96,6 +99,7 @@ func newWorld(dir string, cleanup func(func())) (*world, map[string]string) {
 	w.forge.OnRun = func(r forgejo.Run) bool { return w.deploys(r.Secrets[secretName]) }
 
 	w.aws.AddSecret(awsSecret, `{"user":"bot","token":"nothing yet","note":"kept"}`)
+	w.aws.AddSecret(awsSecret+"/whole", "nothing yet")
 	key, err := w.aws.Credentials().Retrieve(context.Background())
 	if err != nil {
 		panic(err)
@@ -131,7 +135,8 @@ func (w *world) deploys(value string) bool {
 	w.mu.Lock()
 	broken := w.broken
 	w.mu.Unlock()
-	return !broken && w.fly.Live(value)
+	row, _ := w.fly.Which(value)
+	return w.fly.Live(value) && !config.Match(broken, row.Name)
 }
 
 var flyToken = regexp.MustCompile(`FlyV1 [A-Za-z0-9_+/=,.-]+`)
@@ -161,11 +166,13 @@ func (w *world) front(name string, h http.Handler) http.Handler {
 		w.mu.Lock()
 		w.log = append(w.log, what)
 		w.mu.Unlock()
-		if what != "fly mint" {
-			h.ServeHTTP(rw, r)
-			return
+		if what == "fly mint" {
+			rw = &listener{rw, w}
 		}
-		h.ServeHTTP(&listener{rw, w}, r)
+		h.ServeHTTP(rw, r)
+		if w.after != nil {
+			w.after(what)
+		}
 	})
 }
 
@@ -188,7 +195,7 @@ func (l *listener) Write(p []byte) (int, error) {
 func (w *world) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.log = nil
+	w.log, w.stored = nil, w.versions()
 	w.later += 2 * time.Second
 }
 
@@ -199,7 +206,12 @@ func (w *world) requests() []string {
 	return append([]string(nil), w.log...)
 }
 
-var reading = regexp.MustCompile(`^(fly (list|query)|(github|forgejo) (GET|HEAD) .*|aws (Describe|Get|List).*)$`)
+// versions is what AWS holds. Requests alone do not tell: check asks for rights by writes that are sure to be refused.
+func (w *world) versions() string {
+	return fmt.Sprint(w.aws.Versions(awsSecret), w.aws.Stages(awsSecret), w.aws.Versions(awsSecret+"/whole"), w.aws.Stages(awsSecret+"/whole"))
+}
+
+var reading = regexp.MustCompile(`^(fly (list|query)|(github|forgejo) (GET|HEAD) .*|aws .*)$`)
 
 // writes returns the requests since the last run began that may have changed something.
 func (w *world) writes() []string {
@@ -208,6 +220,11 @@ func (w *world) writes() []string {
 		if !reading.MatchString(r) {
 			all = append(all, r)
 		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now := w.versions(); now != w.stored {
+		all = append(all, "aws: "+now)
 	}
 	return all
 }

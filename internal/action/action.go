@@ -26,8 +26,9 @@ import (
 type Runner struct {
 	Getenv func(string) string // nil: os.Getenv
 	Out    io.Writer           // the log; nil: os.Stdout
+	Masks  io.Writer           // where masks go, if Out hides what they name; nil: Out
 
-	mu    sync.Mutex          // guards Out, and what follows
+	mu    sync.Mutex          // guards Out, Masks, and what follows
 	shown [kinds]int          // annotations shown
 	later [kinds][]Annotation // annotations held back, see Flush
 }
@@ -114,17 +115,23 @@ func (r *Runner) ga(w io.Writer) *githubactions.Action {
 
 // issue prints the commands that f makes. The library panics if it cannot write, so it writes to memory.
 func (r *Runner) issue(f func(a *githubactions.Action)) {
-	var b strings.Builder
-	f(r.ga(&b))
-	r.print(b.String())
+	r.print(r.command(f))
 }
 
-func (r *Runner) print(text string) {
+// command returns the commands that f makes.
+func (r *Runner) command(f func(a *githubactions.Action)) string {
+	var b strings.Builder
+	f(r.ga(&b))
+	return b.String()
+}
+
+func (r *Runner) print(text string) { r.printTo(r.Out, text) }
+
+func (r *Runner) printTo(w io.Writer, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := r.Out
-	if out == nil {
-		out = os.Stdout
+	if w == nil {
+		w = os.Stdout
 	}
-	_, _ = io.WriteString(out, text)
+	_, _ = io.WriteString(w, text)
 }

@@ -21,15 +21,27 @@ func (r *Runner) Mask(text string) {
 		return
 	}
 	if platform == GitHub {
-		r.issue(func(a *githubactions.Action) { a.AddMask(text) })
+		r.mask(text)
 		return
 	}
 	for _, part := range maskable(text) {
-		r.issue(func(a *githubactions.Action) { a.AddMask(part) })
+		r.mask(part)
 		if platform == Forgejo && strings.Contains(part, "%") && !escaped(part) {
-			r.print("::add-mask::" + part + "\n")
+			r.printMask("::add-mask::" + part + "\n")
 		}
 	}
+}
+
+func (r *Runner) mask(text string) {
+	r.printMask(r.command(func(a *githubactions.Action) { a.AddMask(text) }))
+}
+
+func (r *Runner) printMask(command string) {
+	if r.Masks == nil {
+		r.print(command)
+		return
+	}
+	r.printTo(r.Masks, command)
 }
 
 // maskable returns the parts of a secret that fit on one line of a command and are long enough to hide.

@@ -1,6 +1,7 @@
 // Package cli holds the commands of remint and what they print. It knows no service. Its rules:
 //
-//   - Every byte that leaves passes the redactor, which knows each credential before it is used.
+//   - Every byte that leaves passes the redactor, which knows each credential before it is used; only the commands
+//     that tell a runner what to hide do not.
 //   - Exit codes say what a person has to do, see [Exit codes].
 //   - Results go to standard output, progress and faults to standard error; with --format json standard
 //     output holds one JSON document and nothing else.
@@ -46,10 +47,11 @@ type Process struct {
 type command struct {
 	name    string
 	runner  *action.Runner
-	acting  bool // started as an action: arguments come as inputs, outputs are owed
+	acting  bool // started as an action: arguments come as inputs
+	owed    bool // the outputs of the action are not written yet
 	getenv  func(string) string
-	out     io.Writer // redacted
-	err     io.Writer // redacted
+	out     *stream
+	err     *stream
 	secrets *redact.Set
 	started time.Time
 
@@ -92,9 +94,10 @@ Exit codes: 0 done or nothing to do; 1 failed or held, consumers are unharmed; 2
 // Main runs the program and returns its exit code.
 func Main(ctx context.Context, p Process) int {
 	set := &redact.Set{}
-	out, err := set.Writer(p.Stdout), set.Writer(p.Stderr)
+	out, err := newStream(set, p.Stdout), newStream(set, p.Stderr)
 	c := &command{getenv: p.Getenv, out: out, err: err, secrets: set, started: time.Now()}
-	c.runner = &action.Runner{Getenv: p.Getenv, Out: c.out}
+	// Somebody may keep the standard output of a command in a file. An action has nothing but the log.
+	c.runner = &action.Runner{Getenv: p.Getenv, Out: out, Masks: masks{err}}
 	code := c.main(ctx, p.Args)
 	if errors.Join(out.Close(), err.Close()) != nil && code == Done {
 		code = Failed // somebody believes to have read a result that was cut off
@@ -104,7 +107,7 @@ func Main(ctx context.Context, p Process) int {
 
 func (c *command) main(ctx context.Context, args []string) int {
 	if len(args) == 0 && c.runner.Present() {
-		c.acting = true
+		c.acting, c.runner.Masks = true, masks{c.out}
 		return c.act(ctx)
 	}
 	if len(args) == 0 {
@@ -117,11 +120,20 @@ func (c *command) main(ctx context.Context, args []string) int {
 		fmt.Fprint(c.out, usage)
 		return Done
 	case "version", "--version":
+		if len(args) > 1 {
+			return c.misused(fmt.Errorf("unexpected argument %q", args[1]))
+		}
 		fmt.Fprintln(c.out, "remint", Version())
 		return Done
 	case "schema":
+		if len(args) > 1 {
+			return c.misused(fmt.Errorf("unexpected argument %q", args[1]))
+		}
 		_, _ = c.out.Write(config.Schema())
 		return Done
+	case "run", "plan", "check", "rehearse":
+	default:
+		return c.misused(fmt.Errorf("no command %q; there are run, plan, check, rehearse, schema, version and help", c.name))
 	}
 	flags := flag.NewFlagSet("remint "+c.name, flag.ContinueOnError)
 	flags.SetOutput(c.err)
@@ -150,8 +162,27 @@ func (c *command) main(ctx context.Context, args []string) int {
 	return c.run(ctx)
 }
 
-// act takes the command and its flags from the inputs of the action.
+// act carries out what the inputs of the action ask for. The outputs are owed whatever happens.
 func (c *command) act(ctx context.Context) int {
+	if err := c.runner.Check(); err != nil {
+		// Nothing was done yet, and what would be done could not be told to the workflow.
+		c.runner.Error(action.Annotation{Title: "remint", Text: err.Error()})
+		c.runner.Flush()
+		return Failed
+	}
+	c.owed = true
+	code := c.inputs()
+	if code == Done {
+		code = c.run(ctx)
+	}
+	if c.owed {
+		return c.outputs(nil, code)
+	}
+	return code
+}
+
+// inputs takes the command and its flags from the inputs of the action.
+func (c *command) inputs() int {
 	c.name, c.format = "run", "text"
 	input := func(name string, to *string) {
 		if v, ok := c.runner.Input(name); ok && v != "" {
@@ -171,16 +202,10 @@ func (c *command) act(ctx context.Context) int {
 	default:
 		return c.misused(fmt.Errorf("the input force is %q; write true or false", force))
 	}
-	if err := c.runner.Check(); err != nil {
-		// Nothing was done yet, and what would be done could not be told to the workflow.
-		c.runner.Error(action.Annotation{Title: "remint", Text: err.Error()})
-		c.runner.Flush()
-		return Failed
-	}
 	if !slices.Contains([]string{"run", "plan", "check", "rehearse"}, c.name) {
 		return c.misused(fmt.Errorf("the input command is %q; write run, plan, check or rehearse", c.name))
 	}
-	return c.run(ctx)
+	return Done
 }
 
 // run carries out a command that needs a configuration.
@@ -247,6 +272,9 @@ func (c *command) read() (text []byte, name string, err error) {
 	name = c.config
 	if name == "" {
 		if name, err = config.Find("."); err != nil {
+			if c.acting {
+				err = fmt.Errorf("%w; is the repository checked out before this step?", err)
+			}
 			return nil, "", err
 		}
 	}
@@ -326,15 +354,18 @@ func (c *command) choose(cfg *config.Config) error {
 
 // fault prints a problem of the configuration, in a runner as an annotation at its line.
 func (c *command) fault(p config.Problem) {
-	if c.acting {
-		file := p.Path
-		if file == "inline" {
-			file = ""
-		}
-		c.runner.Error(action.Annotation{File: file, Line: p.Line, Column: p.Column, Title: "remint: configuration", Text: p.String()})
+	if !c.acting {
+		fmt.Fprintln(c.err, p.String())
 		return
 	}
-	fmt.Fprintln(c.err, p.String())
+	a := action.Annotation{Title: "remint: configuration", Text: p.String()}
+	if p.Path != "inline" { // else it has no lines that the host could show
+		a.File, a.Line, a.Column, a.Text = p.Path, p.Line, p.Column, p.Message
+		if p.Key != "" {
+			a.Text = p.Key + ": " + p.Message
+		}
+	}
+	c.runner.Error(a)
 }
 
 func (c *command) misused(err error) int {

@@ -31,8 +31,12 @@ func (c *command) plan(ctx context.Context, o rotate.Options) int {
 	if !ok {
 		return Misused
 	}
+	type planned struct {
+		rotate.Plan
+		Error string `json:"error,omitempty"` // there is no plan
+	}
 	code := Done
-	var plans []rotate.Plan
+	plans := []planned{}
 	for _, r := range cfg.Rotations {
 		p, err := r.Plan(ctx, o)
 		p.Warnings = append(p.Warnings, r.Warnings()...)
@@ -40,9 +44,10 @@ func (c *command) plan(ctx context.Context, o rotate.Options) int {
 		if err != nil {
 			code = Failed
 			c.failed(r.Name, err)
+			plans = append(plans, planned{rotate.Plan{Name: r.Name}, err.Error()})
 			continue
 		}
-		plans = append(plans, p)
+		plans = append(plans, planned{Plan: p})
 		if c.format == "text" {
 			var text strings.Builder
 			_ = report.Plan(&text, p, c.started)
@@ -70,7 +75,7 @@ func (c *command) check(ctx context.Context, o rotate.Options) int {
 		Warnings []string `json:"warnings,omitempty"`
 	}
 	code := Done
-	var found []finding
+	found := []finding{}
 	for _, r := range cfg.Rotations {
 		err := r.Check(ctx, o)
 		f := finding{Name: r.Name, Right: err == nil, Warnings: r.Warnings()}

@@ -21,7 +21,7 @@ var errSkipped = errors.New("not begun: an earlier rotation of the same matrix f
 func (c *command) rotate(ctx context.Context, o rotate.Options) int {
 	cfg, ok := c.load(config.Options{Getenv: c.getenv})
 	if !ok {
-		return c.outputs(nil, Misused)
+		return Misused
 	}
 	entries := c.all(ctx, cfg, func(ctx context.Context, r *config.Rotation, show func(string)) (rotate.Result, error) {
 		o := o
@@ -46,9 +46,7 @@ func (c *command) all(ctx context.Context, cfg *config.Config, run func(context.
 	entries := make([]report.Entry, len(cfg.Rotations))
 	var print sync.Mutex
 	side := cfg.Parallel > 1
-	one := func(r *config.Rotation, alone bool) error {
-		show := c.progress(&print, r.Name, !alone)
-		res, err := run(ctx, r, show)
+	ended := func(r *config.Rotation, res rotate.Result, err error) {
 		entries[at[r]] = report.Entry{Result: res, Err: err}
 		print.Lock()
 		defer print.Unlock()
@@ -57,6 +55,11 @@ func (c *command) all(ctx context.Context, cfg *config.Config, run func(context.
 		for line := range strings.Lines(text.String()) {
 			c.line(strings.TrimRight(line, "\n"))
 		}
+	}
+	one := func(r *config.Rotation, alone bool) error {
+		show := c.progress(&print, r.Name, !alone)
+		res, err := run(ctx, r, show)
+		ended(r, res, err)
 		if alone {
 			c.endGroup()
 		}
@@ -75,7 +78,7 @@ func (c *command) all(ctx context.Context, cfg *config.Config, run func(context.
 				if !skip {
 					err = fmt.Errorf("not begun: %w", context.Cause(ctx))
 				}
-				entries[at[r]] = report.Entry{Result: rotate.Result{Name: r.Name, Outcome: rotate.Failed}, Err: err}
+				ended(r, rotate.Result{Name: r.Name, Outcome: rotate.Failed}, err)
 				return
 			}
 			if one(r, !side && each <= 1) != nil {
@@ -155,8 +158,10 @@ func (c *command) endGroup() {
 func (c *command) conclude(entries []report.Entry) int {
 	code := report.Exit(entries)
 	for _, e := range entries {
-		for _, w := range e.Result.Warnings {
-			c.warn(e.Result.Name + ": " + w)
+		if c.acting { // elsewhere the report has said it
+			for _, w := range e.Result.Warnings {
+				c.warn(e.Result.Name + ": " + w)
+			}
 		}
 		if e.Result.Overdue {
 			c.alarm(e.Result.Name, "the rotation was overdue by three days or more; are scheduled runs dropped, disabled or failing?")
@@ -188,6 +193,7 @@ func (c *command) outputs(entries []report.Entry, code int) int {
 	if !c.acting {
 		return code
 	}
+	c.owed = false
 	next := ""
 	if at := report.Next(entries); !at.IsZero() {
 		next = at.UTC().Format(time.RFC3339)
