@@ -303,7 +303,7 @@ func (t *Transport) clock(resp *http.Response) {
 		return
 	}
 	t.mu.Lock()
-	t.skew, t.seen = d.Sub(time.Now()).Round(time.Second), true
+	t.skew, t.seen = time.Until(d).Round(time.Second), true
 	t.mu.Unlock()
 }
 

@@ -216,7 +216,7 @@ func (d *decision) judgeTime(r *Rotation, obs *observation, newest Token, o Opti
 	if !o.Alone && newest.ID != "" && obs.now.Before(alive) {
 		d.wait = !d.due
 		d.stop = fmt.Errorf("%w: %s was minted %s ago, so another run may be alive; nothing was changed. Run again after %s, or with --alone if you know that no other run is alive",
-			ErrConflict, newest.Name, obs.now.Sub(newest.Created).Round(time.Second), alive.UTC().Format(time.RFC3339))
+			ErrConflict, newest.Name, max(obs.now.Sub(newest.Created), 0).Round(time.Second), alive.UTC().Format(time.RFC3339))
 		return
 	}
 	if !d.due {

@@ -138,6 +138,12 @@ func (s *snapshot) find(id string) (row, bool) {
 // lists includes tokens bound to one of its apps, if Fly.io lists them there. See [Account] for the first
 // List of a Provider.
 func (p *Provider) List(ctx context.Context) ([]rotate.Token, error) {
+	if err := p.open(); err != nil {
+		return nil, p.fail("list", err)
+	}
+	if !p.mints { // said at once: Fly.io would only answer that it is not authorized
+		return nil, p.fail("list", p.cannotMint())
+	}
 	s, err := p.survey(ctx)
 	if err != nil {
 		return nil, p.fail("list", err)

@@ -341,8 +341,8 @@ func Verifier(t *testing.T, u VerifierUnderTest) {
 func Silent(t *testing.T, adapter any, secrets []string) {
 	t.Helper()
 	if s, ok := adapter.(fmt.Stringer); ok {
-		if s.String() == "" || s.String() != s.String() {
-			t.Errorf("String() is %q", s)
+		if first := s.String(); first == "" || s.String() != first {
+			t.Errorf("String() is %q, then %q", first, s)
 		}
 		silent(t, "String", s.String(), secrets)
 	}

@@ -17,8 +17,9 @@ import (
 
 // marker is the variable as this process last saw or wrote it.
 type marker struct {
-	seen    bool // the rest is known
-	set     bool // the variable exists
+	seen    bool      // the rest is known
+	set     bool      // the variable exists
+	at      time.Time // of its last change, as GitHub says
 	mark    rotate.Mark
 	readers audience // of the organization's secret, for a variable to be made
 }
@@ -39,6 +40,9 @@ func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 		return h, nil
 	}
 	if err := s.readMarker(ctx); err != nil {
+		return rotate.Holding{}, s.failed("held", err)
+	}
+	if err := s.overtaken(ctx); err != nil {
 		return rotate.Holding{}, s.failed("held", err)
 	}
 	return rotate.Holding{Mark: s.marker.mark, Secret: s.Current, Snapshot: !s.Current.IsZero()}, nil
@@ -131,7 +135,35 @@ func (s *Secret) readMarker(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("variable %s: %w; name another variable with marker, or delete this one if nothing needs it", s.markerName(), err)
 	}
-	s.marker = marker{seen: true, set: true, mark: m}
+	s.marker = marker{seen: true, set: true, mark: m, at: v.UpdatedAt.UTC()}
+	return nil
+}
+
+// byHand is how much later than the marker the secret may have changed without a person's doing: a restore
+// writes the marker first, and a pause lies between the two. Where a wait for a rate limit makes it longer, what is
+// held counts as unknown and is replaced, which is due then anyway.
+const byHand = 10 * time.Second
+
+// overtaken finds out whether somebody changed the secret after the marker was written, in which case the marker says
+// nothing. It asks only when that matters: while the token is not verified yet, and when a run that did not write the
+// secret itself looks again before it revokes. A tick with nothing to do is one request.
+func (s *Secret) overtaken(ctx context.Context) error {
+	again := s.asked
+	s.asked = true
+	if !s.marker.set || s.wrote != nil || s.marker.mark.Verified && !again {
+		return nil
+	}
+	var now github.Secret
+	resp, err := s.call(ctx, http.MethodGet, s.secretPath(), nil, &now)
+	switch {
+	case status(resp) == http.StatusNotFound:
+		s.marker.mark = rotate.Mark{}
+	case err != nil:
+		return s.explain(err)
+	case now.UpdatedAt.After(s.marker.at.Add(byHand)):
+		s.warn("the secret was changed at %s, after its marker: by hand, or by another tool; what it holds is not known", now.UpdatedAt.UTC().Format(time.RFC3339))
+		s.marker.mark = rotate.Mark{}
+	}
 	return nil
 }
 

@@ -56,6 +56,7 @@ type Secret struct {
 	public   publicKey
 	marker   marker
 	exists   bool // the secret was seen
+	asked    bool // Held was called
 	wrote    *wrote
 	expiry   time.Time // of the credential, as GitHub says; zero: not said
 	warnings []string
