@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -337,7 +336,7 @@ func (c *command) choose(cfg *config.Config) error {
 		keep := false
 		for i, g := range globs {
 			g = strings.TrimSpace(g)
-			if ok, _ := path.Match(g, r.Name); ok || g == r.Name {
+			if config.Match(g, r.Name) {
 				hit[i], keep = true, true
 			}
 		}

@@ -95,6 +95,9 @@ func (r *Rotation) plan(obs *observation, o Options) Plan {
 	d := r.decide(obs, o)
 	p := Plan{Name: r.Name, Due: d.due, Reasons: d.reasons, Kept: d.kept, Live: d.generations, Next: d.next,
 		emergency: r.compromised(o), stop: d.stop, wait: d.wait, overdue: d.overdue}
+	if p.Live == nil {
+		p.Live = []Token{} // in JSON an empty list, not null
+	}
 	for i, h := range obs.held {
 		p.Sinks = append(p.Sinks, h.report(r.Sinks[i]))
 	}
