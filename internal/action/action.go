@@ -87,7 +87,10 @@ func (r *Runner) Input(name string) (string, bool) {
 // Group begins a part of the log that the host can fold; outside a runner it is a line. The title is shown on one line.
 func (r *Runner) Group(title string) {
 	// The runners other than GitHub's take everything up to the last "::" for the command's name.
-	title = strings.TrimLeft(strings.ReplaceAll(strings.Join(lines(title), " "), "::", ": :"), ": ")
+	title = strings.TrimLeft(strings.Join(lines(title), " "), ": ")
+	for strings.Contains(title, "::") { // of ":::" one replacement leaves another
+		title = strings.ReplaceAll(title, "::", ": :")
+	}
 	if !r.Present() {
 		r.Line(title)
 		return
