@@ -28,6 +28,7 @@ type run struct {
 
 	newborn   Credential
 	minted    bool      // newborn is a live token of ours
+	lost      bool      // whether the mint took effect is not known
 	begun     []int     // sinks whose write has begun, in order
 	written   []bool    // by sink: the write was answered
 	wrote     time.Time // when the last write was answered
@@ -266,6 +267,7 @@ func (x *run) mint(ctx context.Context, s Step) error {
 	if !x.minted {
 		// The answer may have been lost: look for the name.
 		x.newborn.Name, x.minted = name, true
+		x.lost = errors.Is(err, ErrTemporary) || ctx.Err() != nil
 	}
 	return err
 }
@@ -512,7 +514,9 @@ func (x *run) revokeNewborn() error {
 		i := slices.IndexFunc(listed, func(t Token) bool { return t.Name == x.newborn.Name })
 		if i < 0 {
 			x.minted = false
-			x.res.Left = append(x.res.Left, fmt.Sprintf("%s is not listed; should it appear, the next run that succeeds revokes it", x.newborn.Name))
+			if x.lost {
+				x.res.Left = append(x.res.Left, fmt.Sprintf("%s is not listed; should it appear, the next run that succeeds revokes it", x.newborn.Name))
+			}
 			return nil
 		}
 		t = listed[i]
