@@ -41,20 +41,20 @@ var Faults = []Fault{FailBefore, FailAfter, CrashBefore, CrashAfter, Cancel, Sta
 
 // fits reports whether a fault means anything at an operation.
 func (f Fault) fits(op string) bool {
-	read := op == "list" || strings.HasPrefix(op, "held") || strings.HasPrefix(op, "read") || op == "identify"
+	read := op == "list" || op == "drain" || strings.HasPrefix(op, "held") || strings.HasPrefix(op, "read") || op == "identify"
 	switch f {
 	case Stale:
-		return read && op != "identify"
+		return read && op != "identify" && op != "drain"
 	case ClockJump:
 		return op == "list" || op == "mint"
-	case FailAfter, CrashAfter, Duplicate:
-		return !read // a read has no effect: the same as before
+	case FailAfter, CrashBefore, CrashAfter, Duplicate:
+		return !read // a read has no effect: its failure has one form, and a crash at it is one before the next effect
 	case Unproven:
-		return op == "verify"
+		return op == "verify" || op == "drain"
 	case ByHand:
 		// Between the last look at a sink and the revocation a person wins the race; that is not promised.
 		return op == "mint" || strings.HasPrefix(op, "write") || op == "verify"
-	case Rival, Slow, Cancel, FailBefore, CrashBefore:
+	case Rival, Slow, Cancel, FailBefore:
 		return true
 	}
 	return false
@@ -117,6 +117,7 @@ type World struct {
 	places   []*place
 	verified map[string]bool // token IDs
 	running  []string        // the secret that the consumers of each sink work with since they were verified last
+	queued   string          // what a run carries that was queued before the last write of this tick; "": none
 	skew     time.Duration   // of the provider's clock, in this tick
 	mints    int             // calls of Mint in this tick
 	ever     map[string]bool // token IDs that some sink held
@@ -349,7 +350,7 @@ func (w *World) Tick() (res rotate.Result, err error, lived bool) {
 	defer cancel()
 	w.cancel = cancel
 	w.Effects = nil
-	w.skew, w.mints = 0, 0
+	w.skew, w.mints, w.queued = 0, 0, ""
 	defer func() {
 		if p := recover(); p != nil {
 			if _, ok := p.(crash); !ok {
@@ -451,6 +452,9 @@ func (w *World) revoked(t *token) {
 		}
 		if p.content == t.secret && !compromised {
 			w.breaks("revoked %s while sink %d holds it", t.ID, i)
+		}
+		if w.queued == t.secret && !compromised {
+			w.breaks("revoked %s while a run that carries it is queued", t.ID)
 		}
 		if w.running[i] == t.secret && !compromised {
 			w.breaks("revoked %s while the consumers of sink %d still work with it", t.ID, i)
@@ -563,6 +567,11 @@ func (c consumers) Verify(ctx context.Context, _ rotate.Credential) error {
 	return errors.Join(err, bad)
 }
 
+// Drain waits for the run that was queued before the last write.
+func (c consumers) Drain(ctx context.Context, _ time.Time) error {
+	return c.w.at(ctx, "drain", func() { c.w.queued = "" })
+}
+
 // sink is what all kinds share: the place, and what one process remembers of it.
 type sink struct {
 	w        *World
@@ -594,6 +603,9 @@ func (s *sink) put(ctx context.Context, op, content, digest string, checked bool
 			}
 		}
 		s.p.remember()
+		if s.p.content != content {
+			s.w.queued = s.p.content
+		}
 		s.p.content, s.p.digest, s.p.checked = content, digest, checked
 		s.p.version++
 		s.w.effect("%s %s", op, s.name)

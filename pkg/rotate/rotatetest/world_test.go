@@ -192,7 +192,7 @@ func TestSchedule(t *testing.T) {
 
 // TestPersistent lets one fault hit one operation for thirty days: nothing dies, and generations stay bounded.
 func TestPersistent(t *testing.T) {
-	ops := []string{"list", "identify", "mint", "revoke", "verify", "write", "write mark", "mark", "undo", "read", "held mark", "held digest", "held current"}
+	ops := []string{"list", "identify", "mint", "revoke", "verify", "drain", "write", "write mark", "mark", "undo", "read", "held mark", "held digest", "held current"}
 	n := 0
 	for _, topo := range topologies {
 		if topo.Every > 90*rotate.Tick {
