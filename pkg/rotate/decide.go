@@ -115,34 +115,44 @@ func (d *decision) judgeAge(r *Rotation, i int, t Token, now, compromised time.T
 		because(i, "holds %s, born before %s: compromised", label(t), compromised.UTC().Format(time.RFC3339))
 		d.urgent = true
 	}
-	at := time.Time{}
-	if t.Created.IsZero() {
+	old, dying := r.limits(t)
+	switch {
+	case old.IsZero():
 		because(i, "holds %s, whose age is not known", label(t))
-	} else {
-		at = t.Created.Add(r.Every - r.offset())
-		if !now.Before(at) {
-			because(i, "holds %s, which is %s old (every %s)", label(t), Days(now.Sub(t.Created)), Days(r.Every))
-		}
+	case !now.Before(old):
+		because(i, "holds %s, which is %s old (every %s)", label(t), Days(now.Sub(t.Created)), Days(r.Every))
 	}
-	if !t.Expires.IsZero() {
-		last := t.Expires.Add(-2 * Tick)
-		if !now.Before(last) {
-			because(i, "holds %s, which expires %s", label(t), t.Expires.UTC().Format(time.RFC3339))
-		}
-		if at.IsZero() || last.Before(at) {
-			at = last
-		}
+	if !dying.IsZero() && !now.Before(dying) {
+		because(i, "holds %s, which expires %s", label(t), t.Expires.UTC().Format(time.RFC3339))
 	}
+	at := earlier(old, dying)
 	if at.IsZero() {
 		return
 	}
-	if d.next.IsZero() || at.Before(d.next) {
-		d.next = at
-	}
+	d.next = earlier(d.next, at)
 	// A token that was made by hand was not under this rotation's care, so it is not overdue.
 	if r.owns(t) && now.Sub(at) > d.overdue {
 		d.overdue = now.Sub(at)
 	}
+}
+
+// limits are the instants from which a token is due, for its age and for its coming end; zero: never for that.
+func (r *Rotation) limits(t Token) (old, dying time.Time) {
+	if !t.Created.IsZero() {
+		old = t.Created.Add(r.Every - r.offset())
+	}
+	if !t.Expires.IsZero() {
+		dying = t.Expires.Add(-2 * Tick)
+	}
+	return old, dying
+}
+
+// earlier is the earlier of two instants, of which either may be unknown.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // floor is what every sink holds, or the oldest of it. It is false while that is not known of every sink.

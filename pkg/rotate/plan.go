@@ -64,7 +64,8 @@ type Plan struct {
 	Foreign   []Token   `json:"foreign,omitempty"` // of the same name, but minted by a rotation with another identity; left alone
 	Next      time.Time `json:"next,omitzero"`
 
-	emergency time.Time
+	emergency time.Time // tokens born before it are compromised
+	urgent    bool      // there are such tokens
 	stop      error
 	wait      bool
 	overdue   time.Duration
@@ -95,6 +96,7 @@ func (r *Rotation) plan(obs *observation, o Options) Plan {
 	d := r.decide(obs, o)
 	p := Plan{Name: r.Name, Due: d.due, Reasons: d.reasons, Kept: d.kept, Live: d.generations, Next: d.next,
 		emergency: r.compromised(o), stop: d.stop, wait: d.wait, overdue: d.overdue}
+	p.urgent = r.endangers(obs, p.emergency)
 	if p.Live == nil {
 		p.Live = []Token{} // in JSON an empty list, not null
 	}
@@ -136,7 +138,6 @@ func (r *Rotation) endangers(obs *observation, compromised time.Time) bool {
 }
 
 func (r *Rotation) planRotation(p *Plan, obs *observation) {
-	urgent := r.endangers(obs, p.emergency)
 	p.Kept = nil // of what superseded them until now
 	r.planChecks(p, true)
 	p.add(Step{Do: Minting, At: r.Provider.String(), What: r.Name + " …"})
@@ -159,7 +160,7 @@ func (r *Rotation) planRotation(p *Plan, obs *observation) {
 		p.add(r.revocation(t))
 	}
 
-	if urgent {
+	if p.urgent {
 		p.OnFailure = []Step{{Do: Revoke, At: r.Provider.String(), What: "the newborn, if no write has begun"}}
 		return
 	}

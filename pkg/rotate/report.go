@@ -44,7 +44,7 @@ func (r *Rotation) Close(ctx context.Context) error {
 }
 
 // finish completes the result: what consumers hold now, which generations live, what is next.
-func (x *run) finish(err error) {
+func (x *run) finish() {
 	res := x.res
 	res.Ended = time.Now()
 	if x.obs == nil {
@@ -65,10 +65,7 @@ func (x *run) finish(err error) {
 	}
 	res.Live = x.living()
 	if x.minted && x.allWritten() {
-		res.Next = x.newborn.Created.Add(x.Every - x.offset())
-		if e := x.newborn.Expires; !e.IsZero() && e.Add(-2*Tick).Before(res.Next) {
-			res.Next = e.Add(-2 * Tick)
-		}
+		res.Next = earlier(x.limits(x.newborn.Token))
 	}
 	if x.minted && len(x.failed) > 0 && !x.allWritten() {
 		for i, ok := range x.written {
@@ -113,9 +110,12 @@ func (x *run) living() []Token {
 	if x.minted && x.newborn.ID != "" {
 		out = append(out, x.newborn.Token)
 	}
-	return slices.DeleteFunc(out, func(t Token) bool {
-		return slices.ContainsFunc(x.res.Revoked, func(r Token) bool { return r.ID == t.ID })
-	})
+	return slices.DeleteFunc(out, x.gone)
+}
+
+// gone reports whether this run revoked a token.
+func (x *run) gone(t Token) bool {
+	return slices.ContainsFunc(x.res.Revoked, func(r Token) bool { return r.ID == t.ID })
 }
 
 // finishEmergency says what an emergency left: compromised tokens that live on, and consumers that hold a dead one.
@@ -123,11 +123,8 @@ func (x *run) finishEmergency() {
 	if x.plan.emergency.IsZero() {
 		return
 	}
-	gone := func(t Token) bool {
-		return slices.ContainsFunc(x.res.Revoked, func(r Token) bool { return r.ID == t.ID })
-	}
 	for _, t := range x.obs.listed {
-		if t.Created.Before(x.plan.emergency) && (x.owns(t) || x.adopts(t)) && !gone(t) {
+		if t.Created.Before(x.plan.emergency) && (x.owns(t) || x.adopts(t)) && !x.gone(t) {
 			x.res.Person = true
 			x.res.Left = append(x.res.Left, fmt.Sprintf("%s is compromised and lives on", label(t)))
 		}
@@ -137,7 +134,7 @@ func (x *run) finishEmergency() {
 		x.res.Left = append(x.res.Left, "compromised tokens are revoked, but consumers were not seen to work with their successor")
 	}
 	for i, h := range x.obs.held {
-		if h.state == known && gone(h.token) && !x.written[i] {
+		if h.state == known && x.gone(h.token) && !x.written[i] {
 			x.res.Person = true
 			x.res.Left = append(x.res.Left, fmt.Sprintf("consumers of %s break: it holds %s, which was revoked as compromised", x.Sinks[i], label(h.token)))
 		}

@@ -51,7 +51,7 @@ func (r *Rotation) Run(ctx context.Context, o Options) (Result, error) {
 	res := &Result{Name: r.Name, Outcome: Failed, Begun: time.Now()}
 	x := &run{Rotation: r, o: o, res: res, written: make([]bool, len(r.Sinks))}
 	err := x.run(ctx)
-	x.finish(err)
+	x.finish()
 	return *res, err
 }
 
@@ -146,7 +146,7 @@ func (x *run) boundary(ctx context.Context, next Step) error {
 }
 
 // urgent reports whether compromised tokens are being replaced.
-func (x *run) urgent() bool { return x.endangers(x.obs, x.plan.emergency) }
+func (x *run) urgent() bool { return x.plan.urgent }
 
 // step records what becomes of a step, and tells whoever watches.
 func (x *run) step(s Step, f func() error) error {

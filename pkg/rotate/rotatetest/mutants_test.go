@@ -73,7 +73,7 @@ var mutants = []mutant{
 	{"spares compromised tokens while a sink cannot be written", "retire.go",
 		"			if x.written[i] || x.fresh != nil", "			if x.allWritten() || false && x.fresh != nil"},
 	{"rotates whatever the age", "decide.go",
-		"		if !now.Before(at) {", "		if true {"},
+		"	case !now.Before(old):", "	case true:"},
 	{"mints again when a mint failed", "run.go",
 		"		c, err := x.Provider.Mint(ctx, name)\n", "		c, err := x.Provider.Mint(ctx, name)\n		if err != nil {\n			c, err = x.Provider.Mint(ctx, name)\n		}\n"},
 	{"reports success after giving up", "run.go",
