@@ -161,3 +161,32 @@ type Closer interface {
 	// Close may be called more than once; the adapter may be used again after it.
 	Close(ctx context.Context) error
 }
+
+// Inspector is a [Provider] that can tell whether a token which it did not mint is what its configuration asks
+// for. A rotation whose tokens are handed in by a person needs it.
+type Inspector interface {
+	// Inspect asks the provider with the secret itself. It returns all that is other than what a mint would have made
+	// (kind, scope, owner, life), joined; an error that wraps [ErrDenied] if the secret is dead. It changes nothing.
+	Inspect(ctx context.Context, s Secret) error
+	// Instructions tell a person how to make such a token, with exactly this name: one step each, no secret.
+	Instructions(name string) []string
+}
+
+// Repeater is a [Verifier] that may run more than once in one run, since it makes consumers take up what they
+// already should have, or only looks. What starts a deployment pipeline is none.
+type Repeater interface {
+	Repeatable() bool
+}
+
+// Connector is any adapter that says which hosts it may contact.
+type Connector interface {
+	// Endpoints are all the adapter may contact, whatever a service answers. It makes no call.
+	Endpoints() []Endpoint
+}
+
+// Endpoint is a host that an adapter may contact.
+type Endpoint struct {
+	Origin  string   // scheme and host, and the port if it is not the scheme's own: "https://api.fly.io"; "" if only Why can say
+	Methods []string // of HTTP, sorted: GET, POST
+	Why     string   // a few words: "mints, lists and revokes tokens"
+}
