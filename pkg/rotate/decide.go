@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -22,6 +23,9 @@ type decision struct {
 
 	veto    []string // why nothing may be revoked
 	foreign []Token  // bear the rotation's name, but another rotation's fingerprint
+	notes   []string // what else a person should know
+	take    Token    // what was handed in and can be taken; zero: nothing
+	ask     bool     // somebody is to make a token and hand it in
 	next    time.Time
 	overdue time.Duration // how long ago the held token was due; 0: not due
 }
@@ -47,6 +51,9 @@ func (r *Rotation) decide(obs *observation, o Options) decision {
 	if n := len(d.generations); n > 0 {
 		newest = d.generations[n-1]
 	}
+	if r.HandIn != nil {
+		newest = d.judgeHandIn(obs, compromised)
+	}
 
 	d.judgeSinks(r, obs, newest, compromised)
 	if o.Force {
@@ -57,6 +64,33 @@ func (r *Rotation) decide(obs *observation, o Options) decision {
 	d.judgeSuperseded(r, obs, compromised)
 	d.judgeTime(r, obs, newest, o)
 	return d
+}
+
+// judgeHandIn finds out whether what was handed in can be taken, and returns the newest token of the rotation:
+// that, or else the newest that a sink holds. What lies unused at the provider is no generation while a person mints.
+func (d *decision) judgeHandIn(obs *observation, compromised time.Time) Token {
+	var newest Token
+	for _, h := range obs.held {
+		if h.state == known && (newest.ID == "" || older(newest, h.token)) {
+			newest = h.token
+		}
+	}
+	h := obs.handed
+	switch {
+	case h == nil:
+	case h.state == dead:
+		d.notes = append(d.notes, "what was handed in does not work; hand in a token that does")
+	case h.token.Created.Before(compromised):
+		d.notes = append(d.notes, fmt.Sprintf("what was handed in, %s, is itself compromised: it was born before %s", label(h.token), compromised.UTC().Format(time.RFC3339)))
+	case newest.ID != "" && newest.ID != h.token.ID && !older(newest, h.token):
+		d.notes = append(d.notes, fmt.Sprintf("what was handed in, %s, is older than %s, which a sink holds; it is not used", label(h.token), label(newest)))
+	default:
+		d.take, newest = h.token, h.token
+	}
+	if newest.ID != "" && !slices.ContainsFunc(d.generations, func(t Token) bool { return t.ID == newest.ID }) {
+		d.generations = append(d.generations, newest)
+	}
+	return newest
 }
 
 // judgeSinks finds out whether a sink makes the rotation due, and when it would.
@@ -172,7 +206,8 @@ func floor(hs []held) (Token, bool) {
 // judgeSuperseded finds what may be revoked if nothing is due.
 func (d *decision) judgeSuperseded(r *Rotation, obs *observation, compromised time.Time) {
 	low, ok := floor(obs.held)
-	if !ok || !r.owns(low) {
+	_, verified := r.marks(obs)
+	if taken := r.HandIn != nil && (verified || low.ID == d.take.ID); !ok || !r.owns(low) && !taken {
 		// What a person made is no successor of ours: nobody verified it.
 		return
 	}
@@ -221,9 +256,11 @@ func (d *decision) judgeTime(r *Rotation, obs *observation, newest Token, o Opti
 	if !d.due && len(d.retire) == 0 && !d.verifies() {
 		return
 	}
-	// Births are by the provider's clock, which may be as far behind as survey allows.
+	// Births are by the provider's clock, which may be as far behind as survey allows. What a person minted was
+	// perhaps not even taken yet.
 	alive := newest.Created.Add(r.deadline() + maxSkew)
-	if !o.Alone && newest.ID != "" && obs.now.Before(alive) {
+	begun := r.HandIn == nil || slices.ContainsFunc(obs.held, func(h held) bool { return h.state == known && h.token.ID == newest.ID })
+	if !o.Alone && newest.ID != "" && begun && obs.now.Before(alive) {
 		d.wait = !d.due
 		d.stop = fmt.Errorf("%w: %s was minted %s ago, so another run may be alive; nothing was changed. Run again after %s, or with --alone if you know that no other run is alive",
 			ErrConflict, newest.Name, max(obs.now.Sub(newest.Created), 0).Round(time.Second), alive.UTC().Format(time.RFC3339))
@@ -237,6 +274,8 @@ func (d *decision) judgeTime(r *Rotation, obs *observation, newest Token, o Opti
 	}
 	n := len(d.generations)
 	switch {
+	case r.HandIn != nil:
+		d.judgePerson(obs, newest)
 	case n >= r.maxRevoke():
 		d.stop = fmt.Errorf("%w: %d generations are alive (max-revoke %d), so no further one is minted; find out why earlier runs failed, then revoke what no sink holds",
 			ErrLimit, n, r.maxRevoke())
@@ -247,6 +286,28 @@ func (d *decision) judgeTime(r *Rotation, obs *observation, newest Token, o Opti
 				ErrLimit, n, until.UTC().Format(time.RFC3339))
 		}
 	}
+}
+
+// judgePerson stops a rotation that waits for a person. That is no failure before the last tenth of a token's life.
+func (d *decision) judgePerson(obs *observation, newest Token) {
+	if d.take.ID != "" {
+		return
+	}
+	d.ask = true
+	d.wait = !d.urgent
+	for _, h := range obs.held {
+		if t := h.token; h.state == known && !t.Expires.IsZero() && t.Expires.Sub(obs.now) < t.Expires.Sub(t.Created)/10 {
+			d.wait = false
+		}
+	}
+	if d.wait {
+		d.overdue = 0 // a person may choose the day
+	}
+	what := "make a token and hand it in"
+	if newest.ID != "" && len(obs.held) > 1 {
+		what = "hand in " + label(newest) + " again, or make a new token and hand that in"
+	}
+	d.stop = fmt.Errorf("%w: due, and nothing that could be taken was handed in: %s", ErrUnproven, what)
 }
 
 func tooMany(n, most int) error {

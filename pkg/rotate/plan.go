@@ -15,6 +15,7 @@ type Verb string
 const (
 	Check   Verb = "check"   // ask an adapter whether it could do its work
 	Minting Verb = "mint"    // create the newborn
+	Taking  Verb = "take"    // make sure that what a person handed in is what was asked for; it is the newborn then
 	Proving Verb = "prove"   // identify the newborn and run verifiers on it
 	Writing Verb = "write"   // make a sink hold the newborn
 	Verify  Verb = "verify"  // run a verifier on what the sinks hold
@@ -59,6 +60,7 @@ type Plan struct {
 	Stop      string    `json:"stop,omitempty"`      // why nothing is done now although something is to be done
 	Kept      []Kept    `json:"kept,omitempty"`      // superseded tokens that stay alive, and why
 	Warnings  []string  `json:"warnings,omitempty"`
+	HandIn    []string  `json:"handIn,omitempty"`  // what a person is to do: the steps that make a token
 	Sinks     []Holds   `json:"sinks"`             // what consumers hold
 	Live      []Token   `json:"live"`              // live generations of this rotation, oldest first
 	Foreign   []Token   `json:"foreign,omitempty"` // of the same name, but minted by a rotation with another identity; left alone
@@ -108,13 +110,20 @@ func (r *Rotation) plan(obs *observation, o Options) Plan {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s: the rotation is overdue by %s; are scheduled runs dropped or failing?", r.Name, Days(d.overdue)))
 	}
 	p.Foreign = d.foreign
+	for _, text := range d.notes {
+		p.Warnings = append(p.Warnings, r.Name+": "+text)
+	}
+	if d.ask {
+		p.HandIn = r.Provider.(Inspector).Instructions(mintName(r.ID, r.Name, obs.now))
+		p.Warnings = append(p.Warnings, r.Name+": "+d.stop.Error())
+	}
 	if d.stop != nil {
 		p.Stop = d.stop.Error()
 		return p
 	}
 	switch {
 	case d.due:
-		r.planRotation(&p, obs)
+		r.planRotation(&p, obs, d.take)
 		p.limit(r.maxRevoke())
 	case len(d.retire) > 0 || d.verifies():
 		r.planRetirement(&p, obs, d)
@@ -137,10 +146,14 @@ func (r *Rotation) endangers(obs *observation, compromised time.Time) bool {
 	return false
 }
 
-func (r *Rotation) planRotation(p *Plan, obs *observation) {
+func (r *Rotation) planRotation(p *Plan, obs *observation, take Token) {
 	p.Kept = nil // of what superseded them until now
 	r.planChecks(p, true)
-	p.add(Step{Do: Minting, At: r.Provider.String(), What: r.Name + " …"})
+	if r.HandIn != nil {
+		p.add(Step{Do: Taking, At: r.Provider.String(), What: label(take), token: take})
+	} else {
+		p.add(Step{Do: Minting, At: r.Provider.String(), What: r.Name + " …"})
+	}
 	p.add(Step{Do: Proving, At: r.Provider.String(), What: "the newborn is what was asked for", index: asked})
 	for i, v := range r.Prove {
 		p.add(Step{Do: Proving, At: v.String(), index: i})
@@ -149,19 +162,19 @@ func (r *Rotation) planRotation(p *Plan, obs *observation) {
 	for _, i := range order {
 		p.add(Step{Do: Writing, At: r.Sinks[i].String(), index: i})
 	}
-	for _, t := range p.superseded(r, obs, true) {
+	for _, t := range p.superseded(r, obs, take, true) {
 		p.add(r.revocation(t))
 	}
-	for i, v := range r.Verify {
-		p.add(Step{Do: Verify, At: v.String(), index: i})
-	}
+	r.planVerify(p)
 	r.planMarks(p)
-	for _, t := range p.superseded(r, obs, false) {
+	for _, t := range p.superseded(r, obs, take, false) {
 		p.add(r.revocation(t))
 	}
 
 	if p.urgent {
-		p.OnFailure = []Step{{Do: Revoke, At: r.Provider.String(), What: "the newborn, if no write has begun"}}
+		if r.HandIn == nil {
+			p.OnFailure = []Step{{Do: Revoke, At: r.Provider.String(), What: "the newborn, if no write has begun"}}
+		}
 		return
 	}
 	for _, i := range slices.Backward(order) {
@@ -170,14 +183,30 @@ func (r *Rotation) planRotation(p *Plan, obs *observation) {
 	for i, v := range r.Verify {
 		p.OnFailure = append(p.OnFailure, Step{Do: Verify, At: v.String(), What: "with what was restored", index: i})
 	}
-	p.OnFailure = append(p.OnFailure, Step{Do: Revoke, At: r.Provider.String(), What: "the newborn, if no sink may hold it"})
+	if r.HandIn == nil {
+		p.OnFailure = append(p.OnFailure, Step{Do: Revoke, At: r.Provider.String(), What: "the newborn, if no sink may hold it"})
+	}
+}
+
+// planVerify adds the verifiers, which show what all sinks hold at work.
+func (r *Rotation) planVerify(p *Plan) {
+	what := ""
+	if n := r.attempts(); n > 1 {
+		what = fmt.Sprintf("up to %d attempts", n)
+	}
+	for i, v := range r.Verify {
+		p.add(Step{Do: Verify, At: v.String(), What: what, index: i})
+	}
 }
 
 // superseded are the tokens that the newborn will make superfluous: the compromised ones, which go before
 // the verification, or the others.
-func (p *Plan) superseded(r *Rotation, obs *observation, compromised bool) []Token {
+func (p *Plan) superseded(r *Rotation, obs *observation, take Token, compromised bool) []Token {
 	var out []Token
 	for _, t := range obs.listed {
+		if take.ID != "" && !older(t, take) { // it was there when this run began
+			continue
+		}
 		if t.ID == "" || !r.owns(t) && !r.adopts(t) || t.Created.Before(p.emergency) != compromised {
 			continue
 		}
@@ -206,9 +235,7 @@ func (r *Rotation) planRetirement(p *Plan, obs *observation, d decision) {
 	}
 	says, verified := r.marks(obs)
 	if says && !verified || !says && len(d.retire) > 0 {
-		for i, v := range r.Verify {
-			p.add(Step{Do: Verify, At: v.String(), index: i})
-		}
+		r.planVerify(p)
 	}
 	if says && !verified {
 		r.planMarks(p)
@@ -257,7 +284,9 @@ func (r *Rotation) planChecks(p *Plan, all bool) {
 			p.add(Step{Do: Check, At: at, checker: a})
 		}
 	}
-	add(r.Provider, r.Provider.String())
+	if r.HandIn == nil { // what it would complain about is why a person mints
+		add(r.Provider, r.Provider.String())
+	}
 	if !all {
 		return
 	}
@@ -344,7 +373,10 @@ func (r *Rotation) Check(ctx context.Context, o Options) error {
 			errs = append(errs, h.err)
 		}
 	}
-	for _, a := range r.adapters() {
+	for i, a := range r.adapters() {
+		if i == 0 && r.HandIn != nil {
+			continue
+		}
 		if c, ok := a.(Checker); ok {
 			errs = append(errs, wrap("check", a.(fmt.Stringer), c.Check(ctx)))
 		}

@@ -107,7 +107,7 @@ func (x *run) now(i int, before held) held {
 // living are the live generations at the end.
 func (x *run) living() []Token {
 	out := slices.Clone(x.plan.Live)
-	if x.minted && x.newborn.ID != "" {
+	if x.minted && !x.taken && x.newborn.ID != "" {
 		out = append(out, x.newborn.Token)
 	}
 	return slices.DeleteFunc(out, x.gone)

@@ -39,9 +39,15 @@ func (x *run) restore(ctx context.Context, cause error) error {
 	x.res.Outcome = Restored
 	restored := time.Now()
 	old := x.holding()
-	for i, v := range x.Verify {
+	x.attempt = 0
+	for i := 0; i < len(x.Verify); i++ {
+		v := x.Verify[i]
 		s := Step{Do: Verify, At: v.String(), What: "with what was restored", index: i}
 		if err := x.step(s, func() error { return wrap("verify", v, v.Verify(ctx, old)) }); err != nil {
+			if x.again(ctx, err) {
+				i = -1
+				continue
+			}
 			// Consumers may still work with the newborn: it is kept alive until a later run has superseded it.
 			x.leave(x.newborn.Name)
 			return errors.Join(cause, fmt.Errorf("the sinks hold what they held before, but that consumers took it up again was not seen, so the newborn is left alive: %w", err))

@@ -46,9 +46,10 @@ type Result struct {
 	Newborn  Token        `json:"newborn,omitzero"`
 	Revoked  []Token      `json:"revoked,omitempty"`
 	Kept     []Kept       `json:"kept,omitempty"`
-	Sinks    []Holds      `json:"sinks,omitempty"` // what consumers hold now, as far as this run knows
-	Live     []Token      `json:"live,omitempty"`  // live generations, oldest first
-	Left     []string     `json:"left,omitempty"`  // what is left to do, and by whom
+	Sinks    []Holds      `json:"sinks,omitempty"`  // what consumers hold now, as far as this run knows
+	Live     []Token      `json:"live,omitempty"`   // live generations, oldest first
+	Left     []string     `json:"left,omitempty"`   // what is left to do, and by whom
+	HandIn   []string     `json:"handIn,omitempty"` // what a person is to do: the steps that make a token to hand in
 	Warnings []string     `json:"warnings,omitempty"`
 	Overdue  bool         `json:"overdue,omitempty"` // by three ticks or more when the run began
 	Next     time.Time    `json:"next,omitzero"`     // when the rotation is due next

@@ -19,7 +19,7 @@ func (x *run) settle(ctx context.Context) error {
 		return nil
 	}
 	now := &observation{now: time.Now(), listed: x.obs.listed}
-	if x.minted {
+	if _, listed := now.find(x.newborn.ID); x.minted && !listed {
 		now.listed = append(slices.Clone(now.listed), x.newborn.Token)
 	}
 	hs := make([]held, len(x.Sinks))
@@ -99,7 +99,11 @@ func (x *run) spare(t Token, compromised bool) string {
 	}
 	if compromised {
 		for i := range x.Sinks {
-			if x.written[i] || x.fresh != nil && x.fresh[i].state == known && !x.fresh[i].token.Created.Before(x.plan.emergency) {
+			if x.fresh == nil || x.fresh[i].state == mute {
+				if x.written[i] {
+					return ""
+				}
+			} else if x.fresh[i].state == known && !x.fresh[i].token.Created.Before(x.plan.emergency) {
 				return ""
 			}
 		}

@@ -33,6 +33,11 @@ type Rotation struct {
 	Prove    []Verifier // run on the newborn before any sink is touched
 	Sinks    []Sink     // at least one
 	Verify   []Verifier // run, in order, after all sinks are written
+	// Attempts is how often Verify is run before its failure counts; 0: once. More than once needs verifiers that are
+	// a [Repeater].
+	Attempts int
+	// HandIn says that a person makes the tokens, since the provider forbids it to machines: nothing is minted.
+	HandIn *HandIn
 
 	// Every is the age at which a token is replaced.
 	Every time.Duration
@@ -52,6 +57,13 @@ type Rotation struct {
 	Compromised time.Time
 	// Log gets one record for each step; nil: none.
 	Log *slog.Logger
+}
+
+// HandIn is what a person gives to a rotation that cannot mint by itself. Its provider must be an [Identifier] and an
+// [Inspector].
+type HandIn struct {
+	// Secret is that of the successor; zero: none was handed in yet. It may stay here when it is taken.
+	Secret Secret
 }
 
 // Options are what a person may ask of one run.
@@ -76,6 +88,8 @@ func (r *Rotation) maxRevoke() int {
 	}
 	return defaultMaxRevoke
 }
+
+func (r *Rotation) attempts() int { return max(r.Attempts, 1) }
 
 func (r *Rotation) deadline() time.Duration {
 	if r.Deadline > 0 {
@@ -125,8 +139,8 @@ func (r *Rotation) validate() error {
 	if r.Every <= 0 {
 		bad("every must be positive")
 	}
-	if r.Grace < 0 || r.Spread < 0 || r.Deadline < 0 || r.MaxRevoke < 0 {
-		bad("grace, spread, deadline and max-revoke must not be negative")
+	if r.Grace < 0 || r.Spread < 0 || r.Deadline < 0 || r.MaxRevoke < 0 || r.Attempts < 0 {
+		bad("grace, spread, deadline, max-revoke and attempts must not be negative")
 	}
 	if r.Spread >= r.Every && r.Spread > 0 {
 		bad("spread %v is not shorter than every %v: tokens would be due at once", r.Spread, r.Every)
@@ -140,6 +154,19 @@ func (r *Rotation) validate() error {
 	for _, vs := range [][]Verifier{r.Prove, r.Verify} {
 		if slices.Contains(vs, nil) {
 			bad("a verifier is nil")
+		}
+	}
+	if r.Attempts > 1 {
+		for _, v := range r.Verify {
+			if a, ok := v.(Repeater); v != nil && (!ok || !a.Repeatable()) {
+				bad("attempts %d: %s cannot be run again in one run", r.Attempts, v)
+			}
+		}
+	}
+	if r.HandIn != nil {
+		_, identifies := r.Provider.(Identifier)
+		if _, inspects := r.Provider.(Inspector); !identifies || !inspects {
+			bad("hand-in: %s cannot tell whether a token made by a person is the right one", r.Provider)
 		}
 	}
 	if slices.Contains(r.Sinks, nil) {

@@ -27,7 +27,8 @@ type run struct {
 	res  *Result
 
 	newborn   Credential
-	minted    bool      // newborn is a live token of ours
+	minted    bool      // newborn is a live token of ours, or was taken
+	taken     bool      // newborn was handed in
 	lost      bool      // whether the mint took effect is not known
 	begun     []int     // sinks whose write has begun, in order
 	written   []bool    // by sink: the write was answered
@@ -39,6 +40,7 @@ type run struct {
 	fresh   []held          // what the sinks said when they were asked last; nil: to be asked
 	drained bool            // consumers of older values were waited for
 	passed  int             // verifiers that passed on what all sinks hold
+	attempt int             // of the verification; 0: the first
 	cleanup context.Context // outlives the run's by the time that cleaning up may take
 }
 
@@ -72,12 +74,14 @@ func (x *run) run(parent context.Context) error {
 	}
 	p := x.Rotation.plan(x.obs, x.o)
 	x.plan, x.res.Plan = p, p
-	x.res.Due, x.res.Reasons, x.res.Kept, x.res.Warnings = p.Due, p.Reasons, p.Kept, p.Warnings
+	x.res.Due, x.res.Reasons, x.res.Kept, x.res.Warnings, x.res.HandIn = p.Due, p.Reasons, p.Kept, p.Warnings, p.HandIn
 	x.res.Next, x.res.Live, x.res.Overdue = p.Next, p.Live, p.overdue >= overdueTicks*Tick
 	if p.stop != nil {
 		if p.wait {
 			x.res.Outcome = Waiting
-			x.res.Left = append(x.res.Left, p.Stop)
+			if p.HandIn == nil { // else it is a warning
+				x.res.Left = append(x.res.Left, p.Stop)
+			}
 			return nil
 		}
 		return &Error{"rotate", x.Name, p.stop}
@@ -97,7 +101,8 @@ func (x *run) run(parent context.Context) error {
 			return err
 		}
 	}
-	for _, s := range p.Steps {
+	for i := 0; i < len(p.Steps); i++ {
+		s := p.Steps[i]
 		if s.Do == Check {
 			continue
 		}
@@ -106,6 +111,10 @@ func (x *run) run(parent context.Context) error {
 		}
 		x.phase = s.Do
 		if err := x.do(ctx, s); err != nil {
+			if s.Do == Verify && x.again(ctx, err) {
+				i -= s.index + 1 // on to the first verifier
+				continue
+			}
 			return x.abort(ctx, err)
 		}
 	}
@@ -181,6 +190,8 @@ func (x *run) do(ctx context.Context, s Step) error {
 	switch s.Do {
 	case Minting:
 		return x.mint(ctx, s)
+	case Taking:
+		return x.take(ctx, s)
 	case Proving:
 		return x.step(s, func() error { return x.prove(ctx, s) })
 	case Writing:
@@ -270,6 +281,20 @@ func (x *run) mint(ctx context.Context, s Step) error {
 		x.lost = errors.Is(err, ErrTemporary) || ctx.Err() != nil
 	}
 	return err
+}
+
+// take makes what a person handed in the newborn, if it is what was asked for. The person made it and may use it
+// elsewhere, so it is never revoked by this run.
+func (x *run) take(ctx context.Context, s Step) error {
+	return x.step(s, func() error {
+		if err := x.Provider.(Inspector).Inspect(ctx, x.obs.handed.secret); err != nil {
+			return &Error{"take", handIn{}.String(), fmt.Errorf("%s is not what was asked for: %w", label(s.token), err)}
+		}
+		x.newborn = Credential{s.token, x.obs.handed.secret}
+		x.minted, x.taken = true, true
+		x.res.Newborn = x.newborn.Token
+		return nil
+	})
 }
 
 // apart waits until the newborn will not share its birth, which providers give in whole seconds, with what it is to
@@ -423,6 +448,16 @@ func (x *run) verify(ctx context.Context, s Step) error {
 	return err
 }
 
+// again reports whether the verification, which failed, is begun once more.
+func (x *run) again(ctx context.Context, err error) bool {
+	if errors.Is(err, ErrUnproven) || ctx.Err() != nil || x.attempt+1 >= x.attempts() {
+		return false
+	}
+	x.attempt++
+	x.passed = 0
+	return true
+}
+
 // holding is the credential that all sinks hold when nothing was minted; its secret only if one could be read.
 func (x *run) holding() Credential {
 	low, _ := floor(x.obs.held)
@@ -502,6 +537,10 @@ func (x *run) judge(ctx context.Context, err error) {
 
 // revokeNewborn kills a newborn that no sink holds. If the mint's answer was lost, it is found by its name.
 func (x *run) revokeNewborn() error {
+	if x.taken {
+		x.res.Left = append(x.res.Left, fmt.Sprintf("%s, which was handed in, lives on and is held by no sink; a later run takes it again while it is handed in", label(x.newborn.Token)))
+		return nil
+	}
 	ctx := x.cleanup
 	s := Step{Do: Revoke, At: x.Provider.String(), What: "the newborn " + x.newborn.Name}
 	t := x.newborn.Token
@@ -532,6 +571,10 @@ func (x *run) revokeNewborn() error {
 }
 
 func (x *run) leave(name string) {
+	if x.taken {
+		x.res.Left = append(x.res.Left, fmt.Sprintf("%s, which was handed in, lives on; consumers may still work with it", name))
+		return
+	}
 	x.res.Left = append(x.res.Left, fmt.Sprintf("%s may be alive although no sink holds it; the next run that succeeds revokes it", name))
 }
 

@@ -35,6 +35,7 @@ type observation struct {
 	now    time.Time
 	listed []Token // every live token of this kind, oldest first
 	held   []held  // one for each sink
+	handed *held   // what a person handed in; nil: nothing
 }
 
 func (o *observation) find(id string) (Token, bool) {
@@ -72,6 +73,9 @@ func (r *Rotation) survey(ctx context.Context, o Options) (*observation, error) 
 			return nil, err
 		}
 		obs.held = append(obs.held, h)
+	}
+	if obs.handed, err = r.handed(ctx, obs, o); err != nil {
+		return nil, err
 	}
 	return obs, ctx.Err()
 }
@@ -143,7 +147,7 @@ func (r *Rotation) ask(ctx context.Context, obs *observation, s Sink, o Options)
 }
 
 // identify settles what a secret is by asking the provider.
-func (r *Rotation) identify(ctx context.Context, obs *observation, s Sink, h held) (held, error) {
+func (r *Rotation) identify(ctx context.Context, obs *observation, s fmt.Stringer, h held) (held, error) {
 	who, ok := r.Provider.(Identifier)
 	if !ok {
 		return h, nil
@@ -172,6 +176,29 @@ func (r *Rotation) identify(ctx context.Context, obs *observation, s Sink, h hel
 	}
 	h.state, h.token = known, sooner(listed, h.token)
 	return h, nil
+}
+
+// handIn names what a person handed in, in errors.
+type handIn struct{}
+
+func (handIn) String() string { return "hand-in" }
+
+// handed settles what a person handed in.
+func (r *Rotation) handed(ctx context.Context, obs *observation, o Options) (*held, error) {
+	if r.HandIn == nil || r.HandIn.Secret.IsZero() {
+		return nil, nil
+	}
+	o.tell(r.HandIn.Secret)
+	h, err := r.identify(ctx, obs, handIn{}, held{secret: r.HandIn.Secret})
+	switch {
+	case err != nil:
+		return nil, err
+	case h.state == mute:
+		return nil, h.err
+	case h.state == unclear || h.state == known && h.token.Created.IsZero():
+		return nil, &Error{"survey", handIn{}.String(), fmt.Errorf("%w: it works, but which token of %s it is, and how old, cannot be told", ErrConflict, r.Provider)}
+	}
+	return &h, nil
 }
 
 // sooner is a listed token with the earlier of the two expiries: what a token carries may end before the token.

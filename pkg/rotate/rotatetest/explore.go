@@ -1,6 +1,7 @@
 package rotatetest
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -23,6 +24,17 @@ func (s Schedule) String() string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// unpromised reports whether a schedule is one that design and documents leave out: a person revokes the newborn, so
+// that another run sees no young generation and rotates in the moment in which the first one restores.
+func (s Schedule) unpromised() bool {
+	revoked, rival := false, false
+	for _, f := range s {
+		revoked = revoked || f == Revoked
+		rival = rival || f == Rival
+	}
+	return revoked && rival
 }
 
 // hits reports whether a fault of the schedule fails an operation after its effect.
@@ -48,16 +60,25 @@ func Play(t Topology, s Schedule) (*World, string) {
 	const most = 4
 	for day := 0; ; day++ {
 		clean := day > 0 && w.call >= last || day == most // faults beyond the last call never happen
-		res, err, lived := w.Tick()
+		var plan []rotate.Step
+		if len(s) == 0 { // what plan prints is what run does
+			asks := w.start(identity)
+			asks.quiet = true
+			p, _ := asks.rotation().Plan(context.Background(), rotate.Options{Compromised: w.emergency})
+			plan = p.Steps
+		}
+		x := w.Tick()
 		w.ends = append(w.ends, w.call)
-		if lived {
-			if why := w.outOfPlan(res); why != "" {
-				w.breaks("%s", why)
+		if x.lived {
+			for _, why := range []string{PlanIsTruth(w, x), Truthful(w, x)} {
+				if why != "" {
+					w.breaks("%s", why)
+				}
 			}
-			if why := w.claims(res, err); why != "" {
-				w.breaks("%s", why)
+			if len(s) == 0 && fmt.Sprint(plan) != fmt.Sprint(x.res.Plan.Steps) {
+				w.breaks("planned %v, set out to do %v", plan, x.res.Plan.Steps)
 			}
-			if day == 0 && len(s) == 1 && s.hits(w, "mint") && err != nil && w.Generations() > 1 {
+			if day == 0 && len(s) == 1 && s.hits(w, "mint") && x.err != nil && w.Generations() > 1 {
 				w.breaks("the answer of the mint was lost, and the run left the newborn alive")
 			}
 		}
@@ -69,83 +90,47 @@ func Play(t Topology, s Schedule) (*World, string) {
 		}
 		time.Sleep(rotate.Tick)
 	}
-	for left := t.Grace; left > 0; left -= rotate.Tick {
+	return w, w.converge()
+}
+
+// converge lets what was left ripen, and says what is wrong in the end, or "".
+func (w *World) converge() string {
+	for left := w.Grace; left > 0; left -= rotate.Tick {
 		time.Sleep(rotate.Tick)
 		w.Tick()
 	}
-	if t.Grace > 0 {
+	if w.Grace > 0 {
 		time.Sleep(rotate.Tick)
 		w.Tick()
 	}
 	if len(w.Broken) > 0 {
-		return w, w.Broken[0]
+		return w.Broken[0]
 	}
-	if why := w.Settled(); why != "" {
-		return w, "after a clean tick: " + why
+	if why := NoOrphan(w); why != "" {
+		return "after a clean tick: " + why
 	}
 	time.Sleep(rotate.Tick)
-	if w.Tick(); len(w.Effects) > 0 {
-		return w, "an idle tick did something: " + strings.Join(w.Effects, ", ")
-	}
-	return w, ""
+	return NothingDone(w.Tick())
 }
 
-// claims says where a run reported success falsely, or "".
-func (w *World) claims(res rotate.Result, err error) string {
-	if err != nil || res.Outcome != rotate.Rotated {
-		return ""
-	}
-	for _, f := range w.faults {
-		if f == ByHand || f == Rival {
-			return "" // what somebody else did after the run wrote is not its claim
+// Race starts n runs at once, which take turns as order says (see [World.Race]), then a clean tick and an idle one.
+// It returns the world and what is wrong, or "".
+func Race(t Topology, s Schedule, n int, order []int) (*World, string) {
+	w := NewWorld(t)
+	w.faults = s
+	w.met[Rival] = true
+	for _, x := range w.Race(n, order) {
+		if why := PlanIsTruth(w, x); x.lived && why != "" {
+			w.breaks("%s", why)
 		}
 	}
-	for i, p := range w.places {
-		if t := w.bySecret(p.content); t == nil || t.ID != res.Newborn.ID {
-			return fmt.Sprintf("the run reports success, but sink %d does not hold %s", i, res.Newborn.ID)
+	w.faults = nil
+	for range 2 { // the second mends what a run that could not tell itself from a rival left for later
+		if len(w.Broken) > 0 {
+			return w, w.Broken[0]
 		}
+		time.Sleep(rotate.Tick)
+		w.Tick()
 	}
-	if !w.verified[res.Newborn.ID] {
-		return "the run reports success, but the newborn was not verified"
-	}
-	return ""
-}
-
-// outOfPlan says which effect of a run its plan did not announce, or "". Effects come in the order of the
-// plan's steps, those of its failure branch last; a step that failed has none.
-func (w *World) outOfPlan(res rotate.Result) string {
-	var allowed []string
-	for _, steps := range [][]rotate.Step{res.Plan.Steps, res.Plan.OnFailure} {
-		for _, s := range steps {
-			switch s.Do {
-			case rotate.Minting:
-				allowed = append(allowed, "mint")
-			case rotate.Writing:
-				allowed = append(allowed, "write "+s.At, "write mark "+s.At)
-			case rotate.Verify:
-				allowed = append(allowed, "verify")
-			case rotate.Marking:
-				allowed = append(allowed, "mark "+s.At)
-			case rotate.Revoke:
-				allowed = append(allowed, "revoke")
-			case rotate.Restore:
-				allowed = append(allowed, "undo "+s.At, "write mark "+s.At, "write "+s.At)
-			}
-		}
-	}
-	i := 0
-	for _, e := range w.Effects {
-		kind := e
-		if strings.HasPrefix(e, "mint ") || strings.HasPrefix(e, "revoke ") {
-			kind, _, _ = strings.Cut(e, " ")
-		}
-		for i < len(allowed) && allowed[i] != kind {
-			i++
-		}
-		if i == len(allowed) {
-			return fmt.Sprintf("%q was not planned (did %s; planned %s)", e, strings.Join(w.Effects, ", "), strings.Join(allowed, ", "))
-		}
-		i++
-	}
-	return ""
+	return w, w.converge()
 }
