@@ -405,8 +405,8 @@ func (l *limited) Close() error { return l.body.Close() }
 //	400, 405, 415, 422 and other 4xx           ErrConfig
 //	408, 5xx and anything else                 ErrTemporary
 //
-// message is the service's own explanation, already known to hold no secret; it is cleaned and cut. The
-// text is "PUT /path: 403: message".
+// message is the service's own explanation. What the headers of the request carried is blotted out of it; that
+// it holds no secret of the body, the caller knows. It is cleaned and cut. The text is "PUT /path: 403: message".
 func Status(method, path string, resp *http.Response, message string) error {
 	code := resp.StatusCode
 	var kind error
@@ -429,7 +429,7 @@ func Status(method, path string, resp *http.Response, message string) error {
 		kind = rotate.ErrTemporary
 	}
 	text := fmt.Sprintf("%s %s: %d", method, path, code)
-	if m := Clean(message, 300); m != "" {
+	if m := Clean(Blot(message, resp.Request), 300); m != "" {
 		text += ": " + m
 	}
 	return fmt.Errorf("%w: %s", kind, text)

@@ -217,7 +217,9 @@ func TestQueryFaults(t *testing.T) {
 		"nothing":                  {emulate.Fault{Status: 200, Body: `{}`}, rotate.ErrNotFound, 1},
 		"no ids":                   {emulate.Fault{Status: 200, Body: `{"data":{"organization":{"slug":"personal"}}}`}, rotate.ErrTemporary, 1},
 		"a list without end": {emulate.Fault{Status: 200, Times: -1, Body: `{"data":{"organization":{"id":"o","internalNumericId":"1",
-			"limitedAccessTokens":{"pageInfo":{"hasNextPage":true,"endCursor":"x"},"nodes":[null]}}}}`}, rotate.ErrTemporary, 2},
+			"limitedAccessTokens":{"pageInfo":{"hasNextPage":true,"endCursor":"x"},"nodes":[]}}}}`}, rotate.ErrTemporary, 2},
+		"an entry that is null": {emulate.Fault{Status: 200, Body: `{"data":{"organization":{"id":"o","internalNumericId":"1",
+			"limitedAccessTokens":{"pageInfo":{},"nodes":[null]}}}}`}, rotate.ErrTemporary, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

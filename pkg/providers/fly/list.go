@@ -263,8 +263,8 @@ func (p *Provider) pages(ctx context.Context) (*snapshot, error) {
 			return nil, fmt.Errorf("%w: the pages of the list are not of one organisation", rotate.ErrTemporary)
 		}
 		for _, n := range list.Nodes {
-			if n == nil {
-				continue
+			if n == nil || n.ID == "" { // a token that is not seen is one that is not revoked, and nobody would know
+				return nil, fmt.Errorf("%w: the list has an entry without an id", rotate.ErrTemporary)
 			}
 			r := row{id: n.ID, name: n.Name, profile: n.Profile, created: n.CreatedAt.Time, expires: n.ExpiresAt.Time}
 			if n.RevokedAt != nil {

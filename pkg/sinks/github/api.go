@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,22 @@ func (s *Secret) send(ctx context.Context, bearer rotate.Secret, method, path st
 	}
 	s.bearer = bearer
 	return gh.Do(ctx, req, into)
+}
+
+// change sends a request that changes something. Any success but those that GitHub documents is an answer of somebody else,
+// a proxy's page for instance, after which nobody knows whether something was changed.
+func (s *Secret) change(ctx context.Context, method, path string, body any, due ...int) (*github.Response, error) {
+	resp, err := s.call(ctx, method, path, body, nil)
+	if err == nil && !slices.Contains(due, resp.StatusCode) {
+		return resp, strange(resp)
+	}
+	return resp, err
+}
+
+// strange reports a success that is not what GitHub answers.
+func strange(resp *github.Response) error {
+	return fmt.Errorf("%w: %s %s: %d, which is not what GitHub answers; is url the address of its API, and does a proxy stand before it?",
+		rotate.ErrTemporary, resp.Request.Method, resp.Request.URL.EscapedPath(), resp.StatusCode)
 }
 
 // expiration reads when the credential of the request expires. The library knows one of the two forms in

@@ -180,10 +180,10 @@ func (s *Secret) writeMarker(ctx context.Context, m rotate.Mark) error {
 	s.marker = marker{}
 	ctx = httpx.Repeatable(ctx) // a second creation is refused with 409, and then it is an update
 	create := func() (*github.Response, error) {
-		return s.call(ctx, http.MethodPost, s.level()+"/variables", variable{s.markerName(), m.String(), who}, nil)
+		return s.change(ctx, http.MethodPost, s.level()+"/variables", variable{s.markerName(), m.String(), who}, http.StatusCreated)
 	}
 	update := func() (*github.Response, error) {
-		return s.call(ctx, http.MethodPatch, s.variablePath(), variable{Name: s.markerName(), Value: m.String()}, nil)
+		return s.change(ctx, http.MethodPatch, s.variablePath(), variable{Name: s.markerName(), Value: m.String()}, http.StatusNoContent)
 	}
 	first, second, turn := create, update, http.StatusConflict
 	if exists {
@@ -206,7 +206,7 @@ func (s *Secret) writeMarker(ctx context.Context, m rotate.Mark) error {
 // dropMarker deletes the variable: nothing is known then, which is always true.
 func (s *Secret) dropMarker(ctx context.Context) error {
 	s.marker = marker{}
-	resp, err := s.call(httpx.Repeatable(ctx), http.MethodDelete, s.variablePath(), nil, nil)
+	resp, err := s.change(httpx.Repeatable(ctx), http.MethodDelete, s.variablePath(), nil, http.StatusNoContent)
 	if err != nil && status(resp) != http.StatusNotFound {
 		return s.markerFailed(err)
 	}

@@ -108,6 +108,9 @@ type audience struct {
 	Selected   *[]int64 `json:"selected_repository_ids,omitempty"`
 }
 
+// maxPages bounds the list of an organization's repositories that may read a secret.
+const maxPages = 200
+
 // readers returns who may read the organization's secret now.
 func (s *Secret) readers(ctx context.Context) (audience, error) {
 	var now github.Secret
@@ -126,18 +129,26 @@ func (s *Secret) readers(ctx context.Context) (audience, error) {
 		return who, nil
 	}
 	ids := []int64{}
-	for page := 1; page > 0; {
-		var list github.SelectedReposList
+	for page, asked := 1, 0; page > 0; asked++ {
+		if asked == maxPages {
+			return audience{}, fmt.Errorf("%w: GitHub lists more than %d repositories that may read the secret; make its visibility all or private", rotate.ErrLimit, 100*maxPages)
+		}
+		var list struct { // the library's type has all of every repository, a thousand times as much
+			Total        int `json:"total_count"`
+			Repositories []struct {
+				ID int64 `json:"id"`
+			} `json:"repositories"`
+		}
 		resp, err := s.call(ctx, http.MethodGet, fmt.Sprintf("%s/repositories?per_page=100&page=%d", s.secretPath(), page), nil, &list)
 		if err != nil {
 			return audience{}, fmt.Errorf("the repositories that may read the secret: %w", s.explain(err))
 		}
 		for _, r := range list.Repositories {
-			ids = append(ids, r.GetID())
+			ids = append(ids, r.ID)
 		}
-		if page = resp.NextPage; page == 0 && list.GetTotalCount() != len(ids) {
+		if page = resp.NextPage; page == 0 && list.Total != len(ids) {
 			return audience{}, fmt.Errorf("%w: GitHub listed %d of the %d repositories that may read the secret; it is not written, since that would drop the others",
-				rotate.ErrConflict, len(ids), list.GetTotalCount())
+				rotate.ErrConflict, len(ids), list.Total)
 		}
 	}
 	who.Selected = &ids
@@ -196,7 +207,7 @@ func (s *Secret) putSealed(ctx context.Context, value rotate.Secret, who audienc
 		KeyID keyID  `json:"key_id"`
 		audience
 	}{sealed, s.public.id, who}
-	return s.call(httpx.Repeatable(ctx), http.MethodPut, s.secretPath(), body, nil)
+	return s.change(httpx.Repeatable(ctx), http.MethodPut, s.secretPath(), body, http.StatusCreated, http.StatusNoContent)
 }
 
 // missing reports a secret that is not there and must not be created.

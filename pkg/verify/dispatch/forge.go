@@ -298,7 +298,7 @@ func (f *forgeHost) checkFile(ctx context.Context, ref string, isDefault bool) e
 	case err == nil && isDefault:
 		return nil
 	}
-	at := fmt.Sprintf("%s/%s on %s", f.owner, f.name, ref)
+	at := fmt.Sprintf("%s/%s on %s", f.owner, f.name, httpx.Clean(ref, 100))
 	query := "?ref=" + url.QueryEscape(ref)
 	for _, folder := range folders {
 		var file struct {

@@ -85,7 +85,7 @@ func (g *githubHost) do(ctx context.Context, method, path string, header http.He
 	case errors.As(err, &primary):
 		return answer, fmt.Errorf("%w: %s %s: the rate limit is used up until %s", rotate.ErrLimit, method, at, primary.Rate.Reset.UTC().Format(time.RFC3339))
 	case errors.As(err, &secondary):
-		return answer, fmt.Errorf("%w: %s %s: %s", rotate.ErrLimit, method, at, httpx.Clean(secondary.Message, 200))
+		return answer, fmt.Errorf("%w: %s %s: %s", rotate.ErrLimit, method, at, httpx.Clean(httpx.Blot(secondary.Message, answer.Request), 200))
 	case errors.As(err, &status):
 		message := status.Message
 		for _, e := range status.Errors {
