@@ -320,7 +320,7 @@ func TestActionConfiguration(t *testing.T) {
 		{"not checked out", "", nil, []string{"remint.yaml", "checked out"}},
 		{"inline, but a list", "", map[string]string{"config": "- name: web\n- name: api\n"}, []string{"rotations"}},
 		{"force", flagship, map[string]string{"force": "yes"}, []string{`the input force is "yes"; write true or false`}},
-		{"command", flagship, map[string]string{"command": "rotate"}, []string{`the input command is "rotate"; write run, plan, check or rehearse`}},
+		{"command", flagship, map[string]string{"command": "rotate"}, []string{`the input command is "rotate"; write run, plan, status, check or rehearse`}},
 		{"compromised", flagship, map[string]string{"compromised": "now"}, []string{"only"}},
 	}
 	for _, test := range tests {
@@ -383,7 +383,7 @@ func TestActionCommandFiles(t *testing.T) {
 // TestActionCommands: the other commands work as an action too, and change nothing.
 func TestActionCommands(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"plan", "check", "rehearse"} {
+	for _, command := range []string{"plan", "status", "check", "rehearse"} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
 			s := newStep(t, "")

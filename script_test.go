@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/remint-dev/remint/internal/emulate"
+	"github.com/remint-dev/remint/pkg/config"
 )
 
 // TestScripts tells the stories in testdata/script. Each drives the real program, as a process of its own, in a
@@ -26,6 +27,7 @@ import (
 //	place PLACE                      put the last one made by hand into a place
 //	holds PLACE GLOB                 the place holds a token with such a name, and it works
 //	live N [GLOB]                    so many tokens with such a name were not revoked
+//	token GLOB                       $TOKEN is the id of the only live token with such a name
 //	minted N                         so many tokens were ever minted by the program
 //	untouched                        the last run sent nothing that could change anything
 //	requests                         print the requests of the last run, for stdout to match
@@ -85,6 +87,18 @@ func TestScripts(t *testing.T) {
 					glob = args[1]
 				}
 				expect(ts, args[0], at(ts).live(glob), "live tokens")
+			},
+			"token": func(ts *testscript.TestScript, _ bool, args []string) {
+				var ids []string
+				for _, row := range at(ts).fly.Tokens() {
+					if row.Revoked.IsZero() && config.Match(args[0], row.Name) {
+						ids = append(ids, row.ID)
+					}
+				}
+				if len(ids) != 1 {
+					ts.Fatalf("%d live tokens %s", len(ids), args[0])
+				}
+				ts.Setenv("TOKEN", ids[0])
 			},
 			"minted": func(ts *testscript.TestScript, _ bool, args []string) {
 				expect(ts, args[0], at(ts).minted(), "tokens minted")

@@ -39,6 +39,7 @@ const (
 type Process struct {
 	Args           []string // without the program's name
 	Getenv         func(string) string
+	Stdin          io.Reader // identify reads it; nil: there is none
 	Stdout, Stderr io.Writer
 }
 
@@ -49,6 +50,7 @@ type command struct {
 	acting  bool // started as an action: arguments come as inputs
 	owed    bool // the outputs of the action are not written yet
 	getenv  func(string) string
+	stdin   io.Reader
 	out     *stream
 	err     *stream
 	secrets *redact.Set
@@ -61,6 +63,9 @@ type command struct {
 	compromised string
 	format      string
 	fail        string
+	token       string // an ID
+	evenIfHeld  bool
+	dryRun      bool
 }
 
 const usage = `remint rotates API tokens: it mints a successor, proves it, writes it to every sink, verifies
@@ -72,6 +77,10 @@ Usage:
   remint plan       print what run would do now, and why; changes nothing
   remint check      probe every permission and target; changes nothing
   remint rehearse   run this configuration against emulated services: no network, no account
+  remint status     print what lives at the providers, what each sink holds, and what is due when; changes nothing
+  remint identify   print whose a secret is and where it is held; reads it from standard input
+  remint revoke     revoke one token by hand, --token ID, if no sink holds it
+  remint egress     print every host that this configuration may contact; calls nobody
   remint schema     print the JSON Schema of the configuration, for editors
   remint version    print the version
 
@@ -79,11 +88,14 @@ Flags:
 
   -c, --config FILE        the configuration; by default remint.yaml or .github/remint.yaml
       --only GLOB[,GLOB]   only rotations with such a name
-      --format text|json   what run, plan and check print (default text)
+      --format text|json   what is printed (default text); status also knows markdown and openmetrics
       --force              run, plan: rotate although nothing is due
-      --alone              run, plan: I know that no other run is alive
+      --alone              run, plan, revoke: I know that no other run is alive
       --compromised TIME   run, plan: tokens born before TIME (RFC 3339, or now) are not to be trusted:
-                           replace them at once, without grace; needs --only
+                           replace them at once, without grace; needs --only. status: which are there
+      --token ID           revoke: the token, by the id that status shows
+      --even-if-held       revoke: although consumers hold it, and break
+      --dry-run            revoke: print what it would do
       --fail STEP          rehearse: let this step fail: mint, prove, write, verify or revoke
 
 Exit codes: 0 done or nothing to do; 1 failed or held, consumers are unharmed; 2 configuration;
@@ -94,10 +106,11 @@ Exit codes: 0 done or nothing to do; 1 failed or held, consumers are unharmed; 2
 func Main(ctx context.Context, p Process) int {
 	set := &redact.Set{}
 	out, err := newStream(set, p.Stdout), newStream(set, p.Stderr)
-	c := &command{getenv: p.Getenv, out: out, err: err, secrets: set, started: time.Now()}
+	c := &command{getenv: p.Getenv, stdin: p.Stdin, out: out, err: err, secrets: set, started: time.Now()}
 	// Somebody may keep the standard output of a command in a file. An action has nothing but the log.
 	c.runner = &action.Runner{Getenv: p.Getenv, Out: out, Masks: masks{err}}
-	code := c.main(ctx, p.Args)
+	c.guard()
+	code := c.guarded(ctx, p.Args)
 	if errors.Join(out.Close(), err.Close()) != nil && code == Done {
 		code = Failed // somebody believes to have read a result that was cut off
 	}
@@ -130,9 +143,9 @@ func (c *command) main(ctx context.Context, args []string) int {
 		}
 		_, _ = c.out.Write(config.Schema())
 		return Done
-	case "run", "plan", "check", "rehearse":
+	case "run", "plan", "check", "status", "identify", "revoke", "rehearse", "egress":
 	default:
-		return c.misused(fmt.Errorf("no command %q; there are run, plan, check, rehearse, schema, version and help", c.name))
+		return c.misused(fmt.Errorf("no command %q; there are run, plan, check, status, identify, revoke, rehearse, egress, schema, version and help", c.name))
 	}
 	flags := flag.NewFlagSet("remint "+c.name, flag.ContinueOnError)
 	flags.SetOutput(c.err)
@@ -146,6 +159,13 @@ func (c *command) main(ctx context.Context, args []string) int {
 		flags.BoolVar(&c.force, "force", false, "")
 		flags.BoolVar(&c.alone, "alone", false, "")
 		flags.StringVar(&c.compromised, "compromised", "", "")
+	case "status":
+		flags.StringVar(&c.compromised, "compromised", "", "")
+	case "revoke":
+		flags.StringVar(&c.token, "token", "", "")
+		flags.BoolVar(&c.evenIfHeld, "even-if-held", false, "")
+		flags.BoolVar(&c.dryRun, "dry-run", false, "")
+		flags.BoolVar(&c.alone, "alone", false, "")
 	case "rehearse":
 		flags.StringVar(&c.fail, "fail", "", "")
 	}
@@ -154,6 +174,10 @@ func (c *command) main(ctx context.Context, args []string) int {
 			return Done
 		}
 		return Misused
+	}
+	if flags.NArg() > 0 && c.name == "identify" {
+		// It may be the secret, so it is not repeated.
+		return c.misused(errors.New("identify reads the secret from standard input, never from its arguments: others see those, and the shell remembers them"))
 	}
 	if flags.NArg() > 0 {
 		return c.misused(fmt.Errorf("unexpected argument %q", flags.Arg(0)))
@@ -201,16 +225,17 @@ func (c *command) inputs() int {
 	default:
 		return c.misused(fmt.Errorf("the input force is %q; write true or false", force))
 	}
-	if !slices.Contains([]string{"run", "plan", "check", "rehearse"}, c.name) {
-		return c.misused(fmt.Errorf("the input command is %q; write run, plan, check or rehearse", c.name))
+	if !slices.Contains([]string{"run", "plan", "status", "check", "rehearse"}, c.name) {
+		return c.misused(fmt.Errorf("the input command is %q; write run, plan, status, check or rehearse", c.name))
 	}
 	return Done
 }
 
 // run carries out a command that needs a configuration.
 func (c *command) run(ctx context.Context) int {
-	if c.format != "text" && c.format != "json" {
-		return c.misused(fmt.Errorf("--format %q; write text or json", c.format))
+	if formats := c.formats(); !slices.Contains(formats, c.format) {
+		n := len(formats) - 1
+		return c.misused(fmt.Errorf("--format %q; write %s or %s", c.format, strings.Join(formats[:n], ", "), formats[n]))
 	}
 	o := rotate.Options{Force: c.force, Alone: c.alone, Secrets: c.hide}
 	if c.compromised != "" {
@@ -218,7 +243,7 @@ func (c *command) run(ctx context.Context) int {
 		if err != nil {
 			return c.misused(err)
 		}
-		if c.only == "" {
+		if c.only == "" && c.name != "status" {
 			return c.misused(errors.New("--compromised needs --only: name the rotations whose tokens are not to be trusted"))
 		}
 		o.Compromised = at
@@ -230,10 +255,26 @@ func (c *command) run(ctx context.Context) int {
 		return c.plan(ctx, o)
 	case "check":
 		return c.check(ctx, o)
+	case "status":
+		return c.status(ctx, o)
+	case "identify":
+		return c.identify(ctx, o)
+	case "revoke":
+		return c.revoke(ctx, o)
 	case "rehearse":
 		return c.rehearse(ctx, o)
+	case "egress":
+		return c.egress()
 	}
 	return c.misused(fmt.Errorf("no command %q", c.name))
+}
+
+// formats are what a command can print.
+func (c *command) formats() []string {
+	if c.name == "status" {
+		return []string{"text", "json", "markdown", "openmetrics"}
+	}
+	return []string{"text", "json"}
 }
 
 // instant reads the time of --compromised. The clock of a provider may be behind ours and counts in seconds:

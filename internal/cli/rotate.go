@@ -58,7 +58,11 @@ func (c *command) all(ctx context.Context, cfg *config.Config, run func(context.
 	}
 	one := func(r *config.Rotation, alone bool) error {
 		show := c.progress(&print, r.Name, !alone)
-		res, err := run(ctx, r, show)
+		res, err := rotate.Result{Name: r.Name, Outcome: rotate.Failed}, error(nil)
+		func() {
+			defer c.rescue(&err)
+			res, err = run(ctx, r, show)
+		}()
 		ended(r, res, err)
 		if alone {
 			c.endGroup()
