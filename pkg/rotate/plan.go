@@ -39,6 +39,8 @@ type Step struct {
 const (
 	asked = -1 // is the newborn what was asked for?
 	works = -2 // does what the sinks hold work?
+
+	person = -3 // of a Verify step: a person says so
 )
 
 // String reads as a sentence: "write github:example/web/TOKEN".
@@ -66,11 +68,12 @@ type Plan struct {
 	Foreign   []Token   `json:"foreign,omitempty"` // of the same name, but minted by a rotation with another identity; left alone
 	Next      time.Time `json:"next,omitzero"`
 
-	emergency time.Time // tokens born before it are compromised
-	urgent    bool      // there are such tokens
-	stop      error
-	wait      bool
-	overdue   time.Duration
+	acknowledged bool
+	emergency    time.Time // tokens born before it are compromised
+	urgent       bool      // there are such tokens
+	stop         error
+	wait         bool
+	overdue      time.Duration
 }
 
 // Holds says what one sink holds.
@@ -97,7 +100,7 @@ func (r *Rotation) Plan(ctx context.Context, o Options) (Plan, error) {
 func (r *Rotation) plan(obs *observation, o Options) Plan {
 	d := r.decide(obs, o)
 	p := Plan{Name: r.Name, Due: d.due, Reasons: d.reasons, Kept: d.kept, Live: d.generations, Next: d.next,
-		emergency: r.compromised(o), stop: d.stop, wait: d.wait, overdue: d.overdue}
+		acknowledged: o.Acknowledged, emergency: r.compromised(o), stop: d.stop, wait: d.wait, overdue: d.overdue}
 	p.urgent = r.endangers(obs, p.emergency)
 	if p.Live == nil {
 		p.Live = []Token{} // in JSON an empty list, not null
@@ -196,6 +199,9 @@ func (r *Rotation) planVerify(p *Plan) {
 	}
 	for i, v := range r.Verify {
 		p.add(Step{Do: Verify, At: v.String(), What: what, index: i})
+	}
+	if r.Acknowledge && !p.acknowledged {
+		p.add(Step{Do: Verify, At: "a person", What: "acknowledges that consumers took it up", index: person})
 	}
 }
 

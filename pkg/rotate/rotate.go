@@ -172,6 +172,14 @@ type Inspector interface {
 	Instructions(name string) []string
 }
 
+// Nameless is a [Provider] whose service keeps no names. It lists nothing but tokens that the rotation may care for,
+// and gives the name asked for only to a token that a Mint of the same process answered with. The rotation takes
+// every other one that Adopt names for a generation of its own. A token whose mint lost its answer is left to the
+// next run: that it is the only new one does not show whose it is.
+type Nameless interface {
+	Nameless() bool
+}
+
 // Repeater is a [Verifier] that may run more than once in one run, since it makes consumers take up what they
 // already should have, or only looks. What starts a deployment pipeline is none.
 type Repeater interface {

@@ -36,6 +36,9 @@ type Rotation struct {
 	// Attempts is how often Verify is run before its failure counts; 0: once. More than once needs verifiers that are
 	// a [Repeater].
 	Attempts int
+	// Acknowledge says that consumers are not ours to see: what is written is held, and nothing is revoked, until a person
+	// says that they took it up (Options.Acknowledged).
+	Acknowledge bool
 	// HandIn says that a person makes the tokens, since the provider forbids it to machines: nothing is minted.
 	HandIn *HandIn
 
@@ -72,6 +75,8 @@ type Options struct {
 	Force bool
 	// Alone asserts that no other run is alive, so that a young generation does not stop this one.
 	Alone bool
+	// Acknowledged says that a person knows that consumers of a rotation with Acknowledge took up what the sinks hold.
+	Acknowledged bool
 	// Compromised, if later than the rotation's own, replaces it for this run. Tokens born before it are due, have
 	// no grace, and are revoked before the verification; nothing is restored.
 	Compromised time.Time

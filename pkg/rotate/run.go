@@ -96,7 +96,7 @@ func (x *run) run(parent context.Context) error {
 	if err := x.check(ctx); err != nil {
 		return err
 	}
-	if p.Due {
+	if p.Due || slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Do == Verify }) {
 		if err := x.read(ctx); err != nil {
 			return err
 		}
@@ -207,7 +207,8 @@ func (x *run) do(ctx context.Context, s Step) error {
 	return fmt.Errorf("no such step: %s", s.Do)
 }
 
-// read reads what will be overwritten, so that it can be restored and, once revoked, seen to be refused.
+// read reads what the sinks hold: what will be overwritten must be known to be restored and, once revoked, to be seen
+// refused; and a verifier may need the secret that it is to see at work.
 func (x *run) read(ctx context.Context) error {
 	for i, s := range x.Sinks {
 		rd, ok := s.(Reader)
@@ -435,6 +436,11 @@ func (x *run) write(ctx context.Context, s Step) {
 
 // verify runs one verifier on what the sinks hold.
 func (x *run) verify(ctx context.Context, s Step) error {
+	if s.index == person {
+		return x.step(s, func() error {
+			return &Error{"verify", s.At, fmt.Errorf("%w: nobody has acknowledged yet that consumers took it up; run again with --acknowledge when you know", ErrUnproven)}
+		})
+	}
 	v := x.Verify[s.index]
 	c := x.newborn
 	if !x.minted {

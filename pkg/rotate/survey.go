@@ -209,7 +209,14 @@ func sooner(listed, seen Token) Token {
 	return listed
 }
 
-func (r *Rotation) owns(t Token) bool { return owns(r.ID, r.Name, t) }
+func (r *Rotation) owns(t Token) bool {
+	if n, ok := r.Provider.(Nameless); ok && n.Nameless() {
+		if _, minted := Minted(t); !minted {
+			return r.Adopt != nil && r.Adopt(t)
+		}
+	}
+	return owns(r.ID, r.Name, t)
+}
 
 // adopts reports whether a token made by hand belongs to the rotation.
 func (r *Rotation) adopts(t Token) bool {

@@ -18,6 +18,7 @@ type process struct {
 	effects []string // changes, in order
 	revokes int
 	mints   int
+	named   string // ID of the token that it minted; see unnamed
 	turn    func() // waits until it is this process's turn; nil: it is always
 
 	res   rotate.Result
@@ -214,6 +215,9 @@ func (x *process) rotation() *rotate.Rotation {
 	switch {
 	case w.Blind:
 		r.Provider = provider{x}
+	case w.Unnamed:
+		r.Provider = unnamed{identifier{provider{x}}}
+		r.Adopt = func(rotate.Token) bool { return true }
 	case w.HandIn:
 		r.Provider = inspector{identifier{provider{x}}}
 		r.HandIn = &rotate.HandIn{Secret: rotate.NewSecret(w.handed)}

@@ -259,7 +259,7 @@ func Truthful(w *World, x *process) string {
 	case res.Next.IsZero():
 		return "the run reports success and not when it is due next"
 	}
-	if w.met[Stale] || w.met[BlindList] {
+	if w.met[Stale] || w.met[BlindList] || w.Unnamed {
 		return ""
 	}
 	var live []string

@@ -1,6 +1,7 @@
 package rotatetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (p provider) Revoke(ctx context.Context, t rotate.Token) error {
 		w.before = w.list()
 		x.revoked = true
 		p.x.revokes++
-		p.x.effect("revoke %s", x.Name)
+		p.x.effect("revoke %s", cmp.Or(t.Name, "token "+t.ID))
 	})
 }
 
@@ -86,6 +87,40 @@ func (p identifier) Identify(ctx context.Context, s rotate.Secret) (t rotate.Tok
 	if err == nil && denied {
 		return rotate.Token{}, rotate.ErrDenied
 	}
+	return t, err
+}
+
+// unnamed is a provider that keeps no names.
+type unnamed struct{ identifier }
+
+func (p unnamed) Nameless() bool { return true }
+
+func (p unnamed) Mint(ctx context.Context, name string) (rotate.Credential, error) {
+	c, err := p.identifier.Mint(ctx, name)
+	if err == nil {
+		p.x.named = c.ID
+	}
+	return c, err
+}
+
+func (p unnamed) List(ctx context.Context) ([]rotate.Token, error) {
+	all, err := p.identifier.List(ctx)
+	var out []rotate.Token
+	for _, t := range all {
+		if p.x.w.byID(t.ID).owner != p.x.owner {
+			continue
+		}
+		if t.ID != p.x.named {
+			t.Name = ""
+		}
+		out = append(out, t)
+	}
+	return out, err
+}
+
+func (p unnamed) Identify(ctx context.Context, s rotate.Secret) (rotate.Token, error) {
+	t, err := p.identifier.Identify(ctx, s)
+	t.Name = ""
 	return t, err
 }
 

@@ -39,6 +39,7 @@ type Topology struct {
 	Beside      bool          // another rotation of the same name, but another identity, shares the provider
 	Careful     bool          // every adapter can be checked, the newborn is proven, sinks may refuse a value, uses are recorded
 	Nameless    bool          // the provider gives no creation time
+	Unnamed     bool          // the provider keeps no names
 	Blind       bool          // the provider cannot identify secrets
 	Every, Life time.Duration // zero: 75 and 120 days
 }
@@ -120,7 +121,7 @@ func NewWorld(t Topology) *World {
 		age = 10 * rotate.Tick
 	}
 	born := time.Now().Add(-age)
-	manual := t.Adopted || t.Unknown || t.HandIn
+	manual := t.Adopted || t.Unknown || t.HandIn || t.Unnamed
 	name := handMade
 	if !manual {
 		name = fmt.Sprintf("%s %s-%saaaaaa", rotationName, born.UTC().Format("20060102T150405Z"), fingerprint)

@@ -42,6 +42,8 @@ var topologies = []Topology{
 	{Name: "two attempts", Sinks: []SinkKind{Digest, Both}, Attempts: 2},
 	{Name: "a careful one", Sinks: []SinkKind{Digest, Marked}, Careful: true},
 	{Name: "beside another of the same name", Sinks: []SinkKind{Marked}, Beside: true},
+	{Name: "no names", Sinks: []SinkKind{Digest}, Unnamed: true},
+	{Name: "no names, grace", Sinks: []SinkKind{Readable, Digest}, Unnamed: true, Grace: 60 * time.Hour},
 	{Name: "handed in", Sinks: []SinkKind{Digest, Marked}, HandIn: true},
 	{Name: "handed in, a file", Sinks: []SinkKind{File}, HandIn: true},
 	{Name: "handed in, grace", Sinks: []SinkKind{Digest, Both}, HandIn: true, Grace: 60 * time.Hour},
