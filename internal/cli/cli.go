@@ -61,6 +61,7 @@ type command struct {
 	force       bool
 	alone       bool
 	compromised string
+	acknowledge bool
 	format      string
 	fail        string
 	token       string // an ID
@@ -91,6 +92,8 @@ Flags:
       --format text|json   what is printed (default text); status also knows markdown and openmetrics
       --force              run, plan: rotate although nothing is due
       --alone              run, plan, revoke: I know that no other run is alive
+      --acknowledge        run, plan: I know that the consumers of rotations with acknowledge took up what
+                           is held; needs --only
       --compromised TIME   run, plan: tokens born before TIME (RFC 3339, or now) are not to be trusted:
                            replace them at once, without grace; needs --only. status: which are there
       --token ID           revoke: the token, by the id that status shows
@@ -158,6 +161,7 @@ func (c *command) main(ctx context.Context, args []string) int {
 	case "run", "plan":
 		flags.BoolVar(&c.force, "force", false, "")
 		flags.BoolVar(&c.alone, "alone", false, "")
+		flags.BoolVar(&c.acknowledge, "acknowledge", false, "")
 		flags.StringVar(&c.compromised, "compromised", "", "")
 	case "status":
 		flags.StringVar(&c.compromised, "compromised", "", "")
@@ -212,18 +216,19 @@ func (c *command) inputs() int {
 			*to = v
 		}
 	}
-	var force string
 	input("command", &c.name)
 	input("config", &c.config)
 	input("only", &c.only)
-	input("force", &force)
 	input("compromised", &c.compromised)
-	switch strings.ToLower(force) {
-	case "", "false":
-	case "true":
-		c.force = true
-	default:
-		return c.misused(fmt.Errorf("the input force is %q; write true or false", force))
+	for name, to := range map[string]*bool{"force": &c.force, "acknowledge": &c.acknowledge} {
+		var text string
+		switch input(name, &text); strings.ToLower(text) {
+		case "", "false":
+		case "true":
+			*to = true
+		default:
+			return c.misused(fmt.Errorf("the input %s is %q; write true or false", name, text))
+		}
 	}
 	if !slices.Contains([]string{"run", "plan", "status", "check", "rehearse"}, c.name) {
 		return c.misused(fmt.Errorf("the input command is %q; write run, plan, status, check or rehearse", c.name))
@@ -237,7 +242,10 @@ func (c *command) run(ctx context.Context) int {
 		n := len(formats) - 1
 		return c.misused(fmt.Errorf("--format %q; write %s or %s", c.format, strings.Join(formats[:n], ", "), formats[n]))
 	}
-	o := rotate.Options{Force: c.force, Alone: c.alone, Secrets: c.hide}
+	if c.acknowledge && c.only == "" {
+		return c.misused(errors.New("--acknowledge needs --only: name the rotations whose consumers took the token up"))
+	}
+	o := rotate.Options{Force: c.force, Alone: c.alone, Acknowledged: c.acknowledge, Secrets: c.hide}
 	if c.compromised != "" {
 		at, err := c.instant(c.compromised)
 		if err != nil {
@@ -361,7 +369,25 @@ func (c *command) load(o config.Options) (*config.Config, bool) {
 		c.misused(err)
 		return nil, false
 	}
+	c.leave(cfg)
 	return cfg, true
+}
+
+// leave takes out the rotations that are not to be touched, and says so.
+func (c *command) leave(cfg *config.Config) {
+	if !slices.Contains([]string{"run", "plan", "check"}, c.name) {
+		return
+	}
+	for _, m := range cfg.Manual {
+		c.line(fmt.Sprintf("%s: left to people: %s", m.Name, m.How))
+	}
+	cfg.Rotations = slices.DeleteFunc(cfg.Rotations, func(r *config.Rotation) bool {
+		if r.Skip == "" || c.compromised != "" {
+			return false
+		}
+		c.line(fmt.Sprintf("%s: skipped: %s", r.Name, r.Skip))
+		return true
+	})
 }
 
 // choose keeps the rotations that --only names.
@@ -372,6 +398,11 @@ func (c *command) choose(cfg *config.Config) error {
 	globs := strings.Split(c.only, ",")
 	hit := make([]bool, len(globs))
 	var names []string
+	for _, m := range cfg.Manual {
+		for i, g := range globs {
+			hit[i] = hit[i] || config.Match(strings.TrimSpace(g), m.Name)
+		}
+	}
 	kept := slices.DeleteFunc(slices.Clone(cfg.Rotations), func(r *config.Rotation) bool {
 		names = append(names, r.Name)
 		keep := false
@@ -389,6 +420,9 @@ func (c *command) choose(cfg *config.Config) error {
 		}
 	}
 	cfg.Rotations = kept
+	cfg.Manual = slices.DeleteFunc(cfg.Manual, func(m config.Manual) bool {
+		return !slices.ContainsFunc(globs, func(g string) bool { return config.Match(strings.TrimSpace(g), m.Name) })
+	})
 	return nil
 }
 

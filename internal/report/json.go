@@ -29,6 +29,7 @@ type (
 		Next         time.Time   `json:"next,omitzero"`
 		Error        string      `json:"error,omitempty"`
 		Left         []string    `json:"left,omitempty"`
+		HandIn       []string    `json:"handIn,omitempty"`
 		Newborn      *tokenJSON  `json:"newborn,omitempty"`
 		Sinks        []sinkJSON  `json:"sinks,omitempty"`
 		Revoked      []tokenJSON `json:"revoked,omitempty"`
@@ -153,6 +154,7 @@ func (e Entry) json(level int) rotationJSON {
 		out.Error = clean(e.Err.Error(), 3*limit)
 	}
 	out.Left = cleaned(res.Left, limit)
+	out.HandIn = cleaned(res.HandIn, limit)
 	if t := tokenOf(res.Newborn); t != (tokenJSON{}) {
 		out.Newborn = &t
 	}

@@ -121,6 +121,13 @@ func (e Entry) markdown(b *strings.Builder, others bool) {
 	b.WriteString("\n\n")
 	list(b, strings.ToUpper(e.why()[:1])+e.why()[1:], troubles(e.Err))
 	list(b, "What is left to do", e.left())
+	if len(res.HandIn) > 0 {
+		b.WriteString("**How to make the token that is to be handed in**\n\n")
+		for i, line := range prose(res.HandIn...) {
+			fmt.Fprintf(b, "%d. %s\n", i+1, markdown(line))
+		}
+		b.WriteString("\n")
+	}
 	sinks(b, res.Sinks, res.Ended)
 	steps(b, res)
 	list(b, "Why it was due", prose(res.Reasons...))

@@ -101,6 +101,7 @@ func Result(w io.Writer, res rotate.Result, err error) error {
 	t.paragraph(e.verdict())
 	t.list(e.why(), troubles(err))
 	t.list("what is left to do", bullets(e.left()))
+	t.list("how to make the token that is to be handed in", numbered(prose(res.HandIn...)))
 	t.list("why it was due", prose(res.Reasons...))
 	if done := did(res.Steps); done != "" {
 		t.list("what was done", []string{done})

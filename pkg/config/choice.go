@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -84,7 +85,13 @@ func (outer *decoder) adapter(c *choice, config *yaml.Node) bool {
 	if !ok {
 		return false
 	}
-	d.structure(v, fields, given, d.each[c.entry.name], d.where, "")
+	d.structure(v, fields, given, append(slices.Clone(d.each[c.entry.name]), outer.lent.borrow(given, fields)...), d.where, "")
+	if own := v.FieldByName("Cluster"); own.IsValid() && !d.within(d.bad, "cluster") {
+		if c, ok := own.Interface().(*cluster.Cluster); ok && c != nil {
+			d.validateCluster(c)
+		}
+	}
+	outer.lent.lend(v)
 	d.wire(v)
 	d.validate(c.value, v, fields)
 	return len(d.bad) == 0

@@ -46,6 +46,8 @@ type Config struct {
 	Rotations []*Rotation
 	// Parallel is how many groups of rotations run at a time; at least 1.
 	Parallel int
+	// Manual are rotations that are left to people.
+	Manual []Manual
 	// Warnings are what is allowed, but probably not meant.
 	Warnings []Problem
 }
@@ -58,8 +60,16 @@ type Rotation struct {
 	// order, Parallel at a time, and the first failure keeps those from running that have not begun.
 	Group    int
 	Parallel int // at least 1
+	// Skip says why the rotation is not run, except in an emergency; "": it is run.
+	Skip string
 	// Adapters are the provider, the `prove` verifiers, the sinks and the `verify` verifiers, in this order.
 	Adapters []Adapter
+}
+
+// Manual is a rotation that remint must not touch.
+type Manual struct {
+	Name, How    string
+	Line, Column int
 }
 
 // Adapter is one adapter of a rotation.

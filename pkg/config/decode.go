@@ -27,6 +27,7 @@ type decoder struct {
 	at    map[string]*yaml.Node // by key, as in rotate.Field: the value given
 	from  map[string]string     // by key: the environment variable that gave it
 	bad   map[string]bool       // by key: complained about
+	lent  lent                  // of a rotation
 }
 
 // pair is a key and its value.

@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -38,10 +39,16 @@ type rotationKeys struct {
 	ID          string              `yaml:"id" example:"git.example.com/example/web/deploy" doc:"The identity, which keeps rotations of the same name in one account apart. By default host, repository and name, as the runner tells them; outside a runner it must be given. A rotation whose identity changes forgets the tokens it minted."`
 	Matrix      []map[string]string `yaml:"matrix" example:"[{env: staging}, {env: production}]" doc:"Makes one rotation of each entry; ${name} in any text of the rotation is the entry's value. At most 256 entries. They run in order, and after a failure those that have not begun do not run."`
 	Parallel    int                 `yaml:"parallel" default:"1" doc:"How many rotations of the matrix run at a time."`
+	Cluster     *cluster.Cluster    `yaml:"cluster" doc:"The Kubernetes cluster of every adapter of the rotation that needs one and names none itself. Adapters that take region, role, account or namespace and do not give them use the cluster's."`
+	HandIn      rotate.Secret       `yaml:"hand-in" doc:"A person makes the tokens, since the provider forbids it to machines, and hands each in here: {env: NAME}, which may be empty until then. remint makes sure that it is what the provider's keys ask for, then does all the rest. Due with nothing handed in is a warning, in the last tenth of the life an error."`
 	Provider    choice              `yaml:"provider" required:"true" kind:"provider" doc:"The service that mints, lists and revokes the token."`
 	Prove       []choice            `yaml:"prove" kind:"verifier" doc:"Verifiers that the newborn token must pass before any sink is touched. If one fails, the newborn is revoked and nothing else has changed."`
 	Sinks       []choice            `yaml:"sinks" required:"true" kind:"sink" doc:"The places that consumers read the token from; at least one."`
 	Verify      []choice            `yaml:"verify" kind:"verifier" doc:"Verifiers that run in order after all sinks are written: they show that consumers took the token up. Only then is its predecessor revoked."`
+	Skip        string              `yaml:"skip" example:"overwritten from production every night" doc:"Why this rotation is not run. It is shown in every run, and ignored in an emergency (--compromised)."`
+	Manual      string              `yaml:"manual" example:"see https://wiki.example.com/trade-tariff" doc:"Leaves the rotation to people, and says how they do it. It then has a name and nothing else; remint shows it in every run and touches nothing."`
+	Acknowledge bool                `yaml:"acknowledge" doc:"The consumers are somebody else's: after the verifiers passed, the rotation is held, and nothing is revoked, until a person who knows that they took the token up runs remint with --acknowledge."`
+	Attempts    int                 `yaml:"attempts" default:"1" doc:"How often verify is run, from its first verifier, before its failure counts and what the sinks held before is restored; from 1 to 10. More than once needs verifiers that may run again: not dispatch, not command."`
 	Every       time.Duration       `yaml:"every" example:"75d" doc:"The age at which a token is replaced. By default 5/6 of its life, if the provider tells that. At least two days before its end, since remint looks once a day."`
 	Grace       time.Duration       `yaml:"grace" default:"0" doc:"How long a superseded token goes on working after its successor was minted."`
 	Spread      time.Duration       `yaml:"spread" default:"0" doc:"Moves the due date ahead by up to this much, different for each identity, so that many rotations do not fall due on one day. Shorter than every."`
@@ -52,7 +59,7 @@ type rotationKeys struct {
 }
 
 // notDefaults are keys that only a rotation itself may have.
-var notDefaults = []string{"name", "id", "matrix", "compromised"}
+var notDefaults = []string{"name", "id", "matrix", "compromised", "hand-in", "skip", "manual"}
 
 // top reads the whole configuration.
 func (l *loader) top(root *yaml.Node) *Config {
@@ -173,6 +180,10 @@ func (l *loader) rotations(c *Config, list *yaml.Node) {
 			return
 		}
 		for _, vars := range entries {
+			if lookup(pairs(n), "manual") != nil {
+				l.manual(c, base, n, vars)
+				continue
+			}
 			r := l.rotation(base, n, vars)
 			r.Group, r.Parallel = i, parallel
 			all = append(all, r)
@@ -185,6 +196,25 @@ func (l *loader) rotations(c *Config, list *yaml.Node) {
 	for _, r := range all {
 		c.Rotations = append(c.Rotations, &r.Rotation)
 	}
+}
+
+// manual reads a rotation that is left to people.
+func (l *loader) manual(c *Config, base string, n *yaml.Node, vars *variables) {
+	d := l.decoder(base, "", n, vars)
+	fields := slices.DeleteFunc(slices.Clone(l.fields(reflect.TypeFor[rotationKeys]())), func(f field) bool { return f.key != "name" && f.key != "manual" })
+	var k rotationKeys
+	var given []pair
+	for _, p := range pairs(n) {
+		switch p.name {
+		case "name", "manual":
+			given = append(given, p)
+		case "matrix", "parallel":
+		default:
+			d.report(p.key, bare(p.name), "a rotation that is left to people has a name and nothing else; remove this, or manual")
+		}
+	}
+	d.structure(reflect.ValueOf(&k).Elem(), fields, given, nil, n, "")
+	c.Manual = append(c.Manual, Manual{k.Name, oneLine(k.Manual), n.Line, n.Column})
 }
 
 // sizeOf counts the nodes of a tree without aliases; what appears twice is counted twice, but walked once.
@@ -216,13 +246,14 @@ func (l *loader) rotation(base string, n *yaml.Node, vars *variables) *loaded {
 	fields := l.fields(reflect.TypeFor[rotationKeys]())
 	var k rotationKeys
 	given := slices.DeleteFunc(pairs(n), func(p pair) bool { return p.name == "matrix" || p.name == "parallel" })
+	given, fields = d.cluster(&k, fields, given, n)
 	d.structure(reflect.ValueOf(&k).Elem(), fields, given, l.defaults, n, "")
 
 	r := &loaded{base: base, entry: vars.entry, nameNode: n, sinks: k.Sinks}
-	r.Line, r.Column = n.Line, n.Column
+	r.Line, r.Column, r.Skip = n.Line, n.Column, oneLine(k.Skip)
 	r.Rotation.Rotation = &rotate.Rotation{
 		ID: k.ID, Name: k.Name,
-		Every: k.Every, Grace: k.Grace, Spread: k.Spread,
+		Every: k.Every, Grace: k.Grace, Spread: k.Spread, Attempts: k.Attempts, Acknowledge: k.Acknowledge,
 		MaxRevoke: k.MaxRevoke, Deadline: k.Deadline, Compromised: k.Compromised,
 	}
 	if at := d.at["name"]; at != nil {
@@ -276,6 +307,12 @@ func (d *decoder) adapters(r *loaded, k *rotationKeys) {
 		return c.value
 	}
 	r.Provider, _ = put(k.Provider).(rotate.Provider)
+	if at := d.at["hand-in"]; at != nil {
+		r.HandIn = &rotate.HandIn{Secret: k.HandIn}
+		if _, ok := r.Provider.(rotate.Inspector); !ok && k.Provider.value != nil {
+			d.report(at, "hand-in", "%s cannot tell whether a token made by a person is the right one", k.Provider.entry.name)
+		}
+	}
 	verifiers := func(cs []choice) (out []rotate.Verifier) {
 		for _, c := range cs {
 			if v, ok := put(c).(rotate.Verifier); ok {
@@ -298,8 +335,28 @@ func (d *decoder) adapters(r *loaded, k *rotationKeys) {
 		}
 	}
 	r.Verify = verifiers(k.Verify)
+	d.attempts(r, k)
 	if len(r.Prove)+len(r.Verify) == 0 && r.Grace == 0 && len(d.bad) == 0 {
 		d.warning(d.where, "verify", "nothing shows that consumers took a new token up before the old one is revoked; give verify, or at least a grace")
+	}
+}
+
+// attempts checks what only all verifiers together can break.
+func (d *decoder) attempts(r *loaded, k *rotationKeys) {
+	if !d.bad["attempts"] && (k.Attempts < 1 || k.Attempts > 10) {
+		d.report(d.place("attempts"), "attempts", "want a number from 1 to 10, found %d", k.Attempts)
+	}
+	advice := 0
+	for i, c := range k.Verify {
+		if a, ok := c.value.(interface{ Advisory() bool }); ok && a.Advisory() {
+			advice++
+		}
+		if a, ok := c.value.(rotate.Repeater); c.value != nil && k.Attempts > 1 && (!ok || !a.Repeatable()) {
+			d.report(c.node, fmt.Sprintf("verify[%d].%s", i, c.entry.name), "cannot be run again in one run; remove attempts, or this verifier")
+		}
+	}
+	if advice > 0 && advice == len(r.Verify) {
+		d.report(k.Verify[0].node, "verify[0]."+k.Verify[0].entry.name, "shows that something is wrong, but never that a token works; add a verifier that does")
 	}
 }
 

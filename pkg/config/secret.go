@@ -44,7 +44,13 @@ func (d *decoder) fromEnv(n *yaml.Node, v reflect.Value, name, key string) {
 		d.report(n, key, "this is no name of an environment variable")
 		return
 	}
-	if d.set(v, d.Getenv(name)) || d.invent(v, key) {
+	if d.set(v, d.Getenv(name)) {
+		return
+	}
+	if key == "hand-in" && isVariable(name) {
+		return // nothing was handed in yet
+	}
+	if d.invent(v, key) {
 		return
 	}
 	if !isVariable(name) {

@@ -1,13 +1,13 @@
 // Package aws emulates one region of one AWS account as far as remint uses it: Secrets Manager with its
-// versions and staging labels, the security token service, and the runner's endpoint for OIDC tokens. Its
-// rules:
+// versions and staging labels, Parameter Store with its versions and labels, the clusters of EKS and the tokens
+// for them, the security token service, and the runner's endpoint for OIDC tokens. Its rules:
 //
 //   - The stage machine follows the documentation of Secrets Manager, not other emulators (see stages.go).
-//   - Wire forms are those of the JSON 1.1 and query protocols; contract_test.go holds them to what the SDK
-//     and botocore ship.
+//   - Wire forms are those of the JSON 1.1, REST and query protocols; the contract tests hold them to what the
+//     SDK and botocore ship.
 //   - Every signed request is verified: scope, age and signature (see sigv4.go).
 //
-// One [Server] answers for all three endpoints, told apart by the request, so it can stand behind one
+// One [Server] answers for all endpoints, told apart by the request, so it can stand behind one
 // host or several. What is documented nowhere (messages, some error codes) is marked "inferred".
 package aws
 
@@ -37,6 +37,14 @@ const (
 	AssumeRole = "assume-role" // AssumeRole and AssumeRoleWithWebIdentity
 	Identity   = "identity"    // GetCallerIdentity
 	OIDC       = "oidc"        // the runner's request for an OIDC token
+
+	GetParameter = "get-parameter" // GetParameter
+	History      = "history"       // GetParameterHistory
+	PutParameter = "put-parameter" // PutParameter
+	Label        = "label"         // LabelParameterVersion
+	Unlabel      = "unlabel"       // UnlabelParameterVersion
+
+	DescribeCluster = "describe-cluster" // of EKS
 )
 
 // Server is one region of one account. It is safe for concurrent use; the exported fields may be set
@@ -49,12 +57,16 @@ type Server struct {
 	RunnerToken string
 	// Subject is the sub claim of the OIDC tokens; "": repo:example/web:ref:refs/heads/main.
 	Subject string
+	// DefaultTier is the tier of parameters that are put without one, a setting of the account; "": Standard.
+	DefaultTier string
 
 	region, account string
 	seal            []byte // signs the OIDC tokens
 
 	mu         sync.Mutex
 	secrets    []*secret
+	parameters map[string]*parameter
+	clusters   map[string]*cluster
 	roles      map[string]Role
 	keys       map[string]key // by access key id
 	denied     map[string]bool
@@ -71,7 +83,7 @@ type key struct {
 // New returns an empty region of an account of twelve digits. It knows one set of long-lived
 // credentials, see [Server.Credentials].
 func New(region, account string) *Server {
-	s := &Server{region: region, account: account, roles: map[string]Role{}, keys: map[string]key{}, denied: map[string]bool{}}
+	s := &Server{region: region, account: account, parameters: map[string]*parameter{}, clusters: map[string]*cluster{}, roles: map[string]Role{}, keys: map[string]key{}, denied: map[string]bool{}}
 	s.seal = []byte(rand.Text())
 	s.keys["AKIAEMULATED00000000"] = key{
 		Credentials: sdk.Credentials{AccessKeyID: "AKIAEMULATED00000000", SecretAccessKey: rand.Text() + rand.Text()},
@@ -131,6 +143,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet && r.URL.Query().Has("audience"):
 		s.count(OIDC)
 		s.Faults.Serve(OIDC, w, r, s.identityToken)
+	case r.Method == http.MethodGet && r.URL.Query().Has("X-Amz-Signature"):
+		s.presigned(w, r)
+	case r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/clusters/"):
+		s.describeCluster(w, r)
+	case strings.HasPrefix(target, "AmazonSSM."):
+		s.parameterStore(w, r, target, body)
 	case target != "":
 		s.secretsManager(w, r, target, body)
 	case r.Method == http.MethodPost:
@@ -146,37 +164,45 @@ func (s *Server) count(operation string) {
 	s.operations = append(s.operations, operation)
 }
 
-// secretsManager answers one request of the JSON 1.1 protocol.
+// secretsManager answers one request of Secrets Manager.
 func (s *Server) secretsManager(w http.ResponseWriter, r *http.Request, target string, body []byte) {
 	name, ours := strings.CutPrefix(target, "secretsmanager.")
 	op, known := operations[name]
-	if !ours || !known || r.Method != http.MethodPost || r.URL.Path != "/" {
+	if !ours || !known {
 		answerJSON(w, fail("UnknownOperationException", ""), nil)
 		return
 	}
-	s.count(op.name)
-	s.Faults.Serve(op.name, w, r, func(w http.ResponseWriter, r *http.Request) {
+	s.json(w, r, op.name, "secretsmanager", body, func(who key) (any, *failure) {
+		var in request
+		if err := json.Unmarshal(body, &in); err != nil {
+			return nil, fail("SerializationException", "")
+		}
+		if f := s.authorize(who, "secretsmanager:"+name, in.SecretID); f != nil {
+			return nil, f
+		}
+		return op.do(s, &in)
+	})
+}
+
+// json answers one request of the JSON 1.1 protocol: do is called with the lock held, for who signed it.
+func (s *Server) json(w http.ResponseWriter, r *http.Request, operation, api string, body []byte, do func(who key) (any, *failure)) {
+	if r.Method != http.MethodPost || r.URL.Path != "/" {
+		answerJSON(w, fail("UnknownOperationException", ""), nil)
+		return
+	}
+	s.count(operation)
+	s.Faults.Serve(operation, w, r, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Content-Type") != "application/x-amz-json-1.1" {
 			answerJSON(w, fail("SerializationException", ""), nil)
 			return
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		who, f := s.verify(r, body, "secretsmanager")
-		if f != nil {
-			answerJSON(w, f, nil)
-			return
+		who, f := s.verify(r, body, api)
+		var out any
+		if f == nil {
+			out, f = do(who)
 		}
-		var in request
-		if err := json.Unmarshal(body, &in); err != nil {
-			answerJSON(w, fail("SerializationException", ""), nil)
-			return
-		}
-		if f := s.authorize(who, "secretsmanager:"+name, in.SecretID); f != nil {
-			answerJSON(w, f, nil)
-			return
-		}
-		out, f := op.do(s, &in)
 		answerJSON(w, f, out)
 	})
 }
@@ -195,15 +221,21 @@ func answerJSON(w http.ResponseWriter, f *failure, out any) {
 	status := http.StatusOK
 	if f != nil {
 		status = f.status
-		out = struct {
-			Type    string `json:"__type"`
-			Message string
-		}{f.code, f.message}
+		out = map[string]string{"__type": f.code, messageOf(f.code): f.message}
 	}
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(out)
+}
+
+// messageOf names the member with the message of an error: the services do not agree, nor do the errors of Parameter
+// Store among themselves (their models).
+func messageOf(code string) string {
+	if strings.Contains(code, "Parameter") && code != "InvalidParameterException" || ownMessage[code] {
+		return "message"
+	}
+	return "Message"
 }
 
 // requestID returns a text of the form of a request id.

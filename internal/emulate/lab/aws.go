@@ -70,6 +70,7 @@ func (l *Lab) fitAWS(s *awssecretsmanager.Secret) (*sink, error) {
 			return write(twin(s), c)
 		},
 	}
+	out.remote = &remote{name, s.Key, func() string { return a.Current(name) }}
 	var refused atomic.Bool
 	out.refuse = func() { refused.Store(true) }
 	s.Transport = l.wire(a, func(r *http.Request, body []byte) http.HandlerFunc {

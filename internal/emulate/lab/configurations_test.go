@@ -61,6 +61,17 @@ const (
     sinks: [{github: {name: FOUR, environment: production}}]
     verify: [{dispatch: deploy.yml}]
 `
+	// parameters are in Parameter Store only.
+	parameters = `rotations:
+  - name: parameters
+    id: parameters
+    provider: {fly: {app: web, expiry: 90d}}
+    sinks:
+      - aws-parameter-store: /web/fly
+      - aws-parameter-store: {name: "arn:aws:ssm:us-east-1:222222222222:parameter/web/fly", plaintext: true}
+      - aws-parameter-store: {name: /web/other, account: "333333333333", role: "arn:aws:iam::333333333333:role/ci/remint", oidc-url: "https://runner.example/token?v=1"}
+    verify: [{dispatch: deploy.yml}]
+`
 	// wide has every key that leads to another path of an adapter.
 	wide = `rotations:
   - name: an app
@@ -103,13 +114,16 @@ func many() string {
 // configurations are all that the lab is tried with.
 func configurations(t testing.TB) map[string]string {
 	all := map[string]string{
-		"flagship": flagship,
-		"blumeops": blumeops,
-		"matrix":   many(),
-		"undoable": undoable,
-		"current":  current,
-		"shared":   shared,
-		"wide":     wide,
+		"flagship":   flagship,
+		"blumeops":   blumeops,
+		"matrix":     many(),
+		"undoable":   undoable,
+		"parameters": parameters,
+		"current":    current,
+		"shared":     shared,
+		"wide":       wide,
+		"clusters":   clusters,
+		"govuk":      govuk(t),
 	}
 	for _, name := range []string{"fly-github.yaml", "fly-forgejo.yaml"} {
 		text, err := os.ReadFile("../../../examples/" + name)

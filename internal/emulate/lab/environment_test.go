@@ -20,6 +20,7 @@ import (
 	"github.com/remint-dev/remint/pkg/sinks/file"
 	"github.com/remint-dev/remint/pkg/sinks/forgejo"
 	"github.com/remint-dev/remint/pkg/sinks/github"
+	"github.com/remint-dev/remint/pkg/sinks/ssm"
 	"github.com/remint-dev/remint/pkg/verify/command"
 	"github.com/remint-dev/remint/pkg/verify/dispatch"
 	"github.com/remint-dev/remint/pkg/verify/httpcheck"
@@ -160,12 +161,12 @@ func TestIdentities(t *testing.T) {
 			for sub.Kind() == reflect.Pointer || sub.Kind() == reflect.Slice {
 				sub = sub.Elem()
 			}
-			if sub.Kind() == reflect.Struct && f.Tag.Get("yaml") != "" && f.Tag.Get("yaml") != "-" && sub != reflect.TypeFor[rotate.Secret]() {
+			if sub.Kind() == reflect.Struct && (f.Anonymous || f.Tag.Get("yaml") != "" && f.Tag.Get("yaml") != "-") && sub != reflect.TypeFor[rotate.Secret]() {
 				walk(sub)
 			}
 		}
 	}
-	for _, a := range []any{fly.Provider{}, github.Secret{}, forgejo.Secret{}, awssecretsmanager.Secret{}, file.File{}, dispatch.Workflow{}, httpcheck.Request{}, command.Program{}} {
+	for _, a := range []any{fly.Provider{}, github.Secret{}, forgejo.Secret{}, awssecretsmanager.Secret{}, ssm.Parameter{}, file.File{}, dispatch.Workflow{}, httpcheck.Request{}, command.Program{}} {
 		walk(reflect.TypeOf(a))
 	}
 	if len(read) < 10 {

@@ -51,6 +51,10 @@ func TestFail(t *testing.T) {
 		{strings.Replace(undoable, "dispatch: deploy.yml", "http: https://api.example/", 1), "verify", rotate.Restored, []string{old, old, old}, 1},
 		{strings.Replace(undoable, "dispatch: deploy.yml", "http: https://api.example/}, {command: ./smoke-test", 1), "verify:2", rotate.Restored, []string{old, old, old}, 1},
 
+		{parameters, "write:2", rotate.Failed, []string{newborn, old, newborn}, 2},
+		{parameters, "verify", rotate.Restored, []string{old, old, old}, 1},
+		{parameters, "revoke", rotate.Failed, []string{newborn, newborn, newborn}, 2},
+
 		{wide, "write:1", rotate.Failed, []string{old, newborn, newborn, newborn, newborn, newborn, newborn}, 2},
 		{wide, "write:3", rotate.Failed, []string{newborn, newborn, old, newborn, newborn, newborn, newborn}, 2},
 		{wide, "write:6", rotate.Failed, []string{newborn, newborn, newborn, newborn, newborn, old, newborn}, 2},

@@ -6,15 +6,24 @@ import (
 	"strings"
 
 	"github.com/remint-dev/remint/pkg/config"
+	"github.com/remint-dev/remint/pkg/providers/fastly"
 	"github.com/remint-dev/remint/pkg/providers/fly"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/sinks/awssecretsmanager"
 	"github.com/remint-dev/remint/pkg/sinks/file"
 	"github.com/remint-dev/remint/pkg/sinks/forgejo"
 	"github.com/remint-dev/remint/pkg/sinks/github"
+	"github.com/remint-dev/remint/pkg/sinks/kubernetessecret"
+	"github.com/remint-dev/remint/pkg/sinks/ssm"
+	"github.com/remint-dev/remint/pkg/verify/argocd"
 	"github.com/remint-dev/remint/pkg/verify/command"
 	"github.com/remint-dev/remint/pkg/verify/dispatch"
+	"github.com/remint-dev/remint/pkg/verify/externalsecret"
 	"github.com/remint-dev/remint/pkg/verify/httpcheck"
+	"github.com/remint-dev/remint/pkg/verify/job"
+	"github.com/remint-dev/remint/pkg/verify/podlogs"
+	"github.com/remint-dev/remint/pkg/verify/prometheus"
+	"github.com/remint-dev/remint/pkg/verify/rollout"
 )
 
 // This file is the list of what is emulated: a new emulation is one line in each switch it belongs to.
@@ -35,6 +44,8 @@ func (l *Lab) fit(r *config.Rotation) (*rotation, error) {
 	switch p := r.Provider.(type) {
 	case *fly.Provider:
 		x.mint = l.fitFly(p)
+	case *fastly.Provider:
+		x.mint = l.fitFastly(p)
 	default:
 		cannot(p)
 	}
@@ -54,11 +65,15 @@ func (l *Lab) fit(r *config.Rotation) (*rotation, error) {
 			}
 			replace(r, s, in)
 			r.Sinks[i] = in
+		case *ssm.Parameter:
+			made = l.fitSSM(s)
 		case *awssecretsmanager.Secret:
 			var err error
 			if made, err = l.fitAWS(s); err != nil {
 				errs = append(errs, err)
 			}
+		case *kubernetessecret.Secret:
+			made = l.fitSecret(s)
 		default:
 			cannot(s)
 		}
@@ -76,6 +91,18 @@ func (l *Lab) fit(r *config.Rotation) (*rotation, error) {
 				y = l.fitCommand(x, v)
 				list[i] = y.instead
 				replace(r, v, y.instead)
+			case *externalsecret.Sync:
+				y = l.fitExternalSecret(x, v)
+			case *rollout.Rollout:
+				y = l.fitRollout(x, v)
+			case *job.Run:
+				y = l.fitJob(x, v)
+			case *podlogs.Logs:
+				y = l.fitLogs(x, v)
+			case *argocd.Application:
+				y = l.fitArgoCD(x, v)
+			case *prometheus.Query:
+				y = l.fitPrometheus(x, v)
 			default:
 				cannot(v)
 			}

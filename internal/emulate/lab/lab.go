@@ -21,6 +21,7 @@ import (
 	flyio "github.com/remint-dev/remint/internal/emulate/fly"
 	forge "github.com/remint-dev/remint/internal/emulate/forgejo"
 	hub "github.com/remint-dev/remint/internal/emulate/github"
+	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/config"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -46,10 +47,14 @@ type Lab struct {
 	forgejo   map[string]*forge.Server // by address
 	aws       map[region]*aws.Server
 	secrets   map[secretAt]string // ARN
-	dir       string              // of the files that sinks write; "": none yet
-	files     map[string]string   // by the user's path
-	seeded    map[string]bool     // by id: tokens that were there before the rehearsal
-	prepared  bool
+	clusters  map[*cluster.Cluster]*kubernetes
+	argo      map[string]*argoCD // by address
+	// clustersByName has each cluster once.
+	clustersByName map[string]*kubernetes
+	dir            string            // of the files that sinks write; "": none yet
+	files          map[string]string // by the user's path
+	seeded         map[string]bool   // by id: tokens that were there before the rehearsal
+	prepared       bool
 
 	mu       sync.Mutex
 	invented map[string]rotate.Secret // by adapter and key
@@ -65,6 +70,8 @@ type rotation struct {
 	// verify is Rotation.Verify, as far as a failure can be planted there.
 	verify []*verifier
 	past   rotate.Credential // what the sinks hold before the rehearsal
+	// consumers are what runs with the credential in clusters.
+	consumers []consumer
 }
 
 // mint is an emulated provider, as one rotation sees it.
@@ -89,6 +96,10 @@ type sink struct {
 	hold func(c rotate.Credential, byHand bool) error
 	// refuse makes every further write fail.
 	refuse func()
+	// stored says in which Secret of which cluster it is; nil: in none.
+	stored *stored
+	// remote says where External Secrets find it; nil: by itself.
+	remote *remote
 }
 
 // value is what a run works with.
@@ -115,9 +126,13 @@ func New(getenv func(string) string) *Lab {
 		forgejo:   map[string]*forge.Server{},
 		aws:       map[region]*aws.Server{},
 		secrets:   map[secretAt]string{},
-		files:     map[string]string{},
-		seeded:    map[string]bool{},
-		invented:  map[string]rotate.Secret{},
+		clusters:  map[*cluster.Cluster]*kubernetes{},
+
+		argo:           map[string]*argoCD{},
+		clustersByName: map[string]*kubernetes{},
+		files:          map[string]string{},
+		seeded:         map[string]bool{},
+		invented:       map[string]rotate.Secret{},
 	}
 }
 
@@ -148,6 +163,7 @@ func (l *Lab) Prepare(c *config.Config) error {
 			return fmt.Errorf("rehearse cannot prepare %s: %w", r.Name, err)
 		}
 	}
+	l.people()
 	l.prepared = true
 	return nil
 }
@@ -155,12 +171,13 @@ func (l *Lab) Prepare(c *config.Config) error {
 // Holding is what one sink holds.
 type Holding struct {
 	Rotation string // name
-	Sink     string
+	Sink     string // or the pods of a workload
 	Token    string // name of the token; "": nothing that any provider knows
 	Works    bool   // the provider accepts it
 }
 
-// Holdings returns what every sink really holds now, in the order of the configuration.
+// Holdings returns what every sink really holds now, in the order of the configuration, and after the sinks of a
+// rotation what the pods of clusters run with.
 func (l *Lab) Holdings() []Holding {
 	var out []Holding
 	for _, r := range l.rotations {
@@ -171,6 +188,7 @@ func (l *Lab) Holdings() []Holding {
 			}
 			out = append(out, h)
 		}
+		out = append(out, r.pods()...)
 	}
 	return out
 }

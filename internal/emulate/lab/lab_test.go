@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -120,8 +121,10 @@ func TestRotates(t *testing.T) {
 				if err != nil || res.Outcome != rotate.Rotated || len(res.Revoked) != 1 {
 					t.Fatalf("%s: %s, %d revoked: %v", r.Name, res.Outcome, len(res.Revoked), err)
 				}
-				if len(res.Warnings) > 0 || res.Overdue {
-					t.Errorf("%s: overdue %t, warnings: %q", r.Name, res.Overdue, res.Warnings)
+				// Which services a token of Fastly sees is always said.
+				warnings := slices.DeleteFunc(slices.Clone(res.Warnings), func(w string) bool { return strings.Contains(w, "a new token sees") })
+				if len(warnings) > 0 || res.Overdue {
+					t.Errorf("%s: overdue %t, warnings: %q", r.Name, res.Overdue, warnings)
 				}
 				newborn[r.Name] = res.Newborn.Name
 			}

@@ -104,13 +104,20 @@ func (n *nowhere) String() string                                 { return "nowh
 // twin returns a fresh adapter with the same configuration: the one of an earlier process.
 func twin[T any](a *T) *T {
 	b := new(T)
-	from, to := reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()
+	exported(reflect.ValueOf(b).Elem(), reflect.ValueOf(a).Elem())
+	return b
+}
+
+// exported copies the exported fields of a struct, and those that it embeds.
+func exported(to, from reflect.Value) {
 	for i := range from.NumField() {
-		if from.Type().Field(i).IsExported() {
+		switch f := from.Type().Field(i); {
+		case f.Anonymous && f.Type.Kind() == reflect.Struct:
+			exported(to.Field(i), from.Field(i))
+		case f.IsExported():
 			to.Field(i).Set(from.Field(i))
 		}
 	}
-	return b
 }
 
 // write makes a sink hold what an earlier process wrote and verified.

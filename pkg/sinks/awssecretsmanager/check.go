@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/pkg/awsaccess"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -52,7 +53,7 @@ func (s *Secret) Check(ctx context.Context) error {
 }
 
 func missingRight(err error) bool {
-	var c *credentialsError
+	var c *awsaccess.CredentialsError
 	return errors.Is(err, rotate.ErrDenied) && !errors.As(err, &c)
 }
 
@@ -83,7 +84,7 @@ func (s *Secret) probe(ctx context.Context, now sight) []error {
 	_, err := s.api.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 		SecretId: &s.Secret, ClientRequestToken: &now.id, SecretString: &now.text, VersionStages: []string{s.label(pendingLabel)},
 	})
-	if err != nil && code(err) != "ResourceExistsException" {
+	if err != nil && awsaccess.Code(err) != "ResourceExistsException" {
 		errs = append(errs, s.explain("PutSecretValue", err))
 	}
 	err = s.move(ctx, probeLabel, "", now.id)

@@ -3,20 +3,16 @@ package awssecretsmanager
 import (
 	"context"
 	"errors"
-	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
-	sdk "github.com/aws/aws-sdk-go-v2/aws"
-
-	"github.com/remint-dev/remint/internal/emulate"
 	"github.com/remint-dev/remint/internal/emulate/aws"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
+
+// How credentials are had is package awsaccess's; here is what the sink makes of it.
 
 func byToken(arn string) func(*Secret) {
 	return func(s *Secret) {
@@ -25,170 +21,26 @@ func byToken(arn string) func(*Secret) {
 	}
 }
 
-func TestWebIdentity(t *testing.T) {
-	const fault = `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>%</Code><Message>%%</Message></Error></ErrorResponse>`
-	xml := func(code, message string) string {
-		return strings.NewReplacer("%%", message, "%", code).Replace(fault)
-	}
-	for _, c := range []struct {
-		name  string
-		role  aws.Role
-		sink  func(*Secret)
-		plant func(*bed)
-		err   error
-		text  string
-		ops   string // up to the first request of Secrets Manager
-	}{
-		{name: "works", ops: "oidc assume-role describe"},
-		{name: "own audience", role: aws.Role{Audience: "urn:ours"}, sink: func(s *Secret) { s.Audience = "urn:ours" }, ops: "oidc assume-role describe"},
-		{name: "wrong audience", role: aws.Role{Audience: "urn:ours"}, err: rotate.ErrDenied, text: "Incorrect token audience; see that the account has", ops: "oidc assume-role"},
-		{name: "wrong subject", role: aws.Role{Audience: "sts.amazonaws.com", Subject: "repo:example/other:*"}, err: rotate.ErrDenied, text: "Not authorized to perform sts:AssumeRoleWithWebIdentity; see that", ops: "oidc assume-role"},
-		{name: "no such role", sink: func(s *Secret) { s.Role += "x" }, err: rotate.ErrDenied, text: "remintx", ops: "oidc assume-role"},
-		{name: "wrong bearer", plant: func(b *bed) { b.RunnerToken = "other" }, err: rotate.ErrDenied, text: "the runner gave no OIDC token: permission denied: GET /run/1: 401", ops: "oidc"},
-		{name: "runner hiccup", plant: func(b *bed) { b.Faults.Plant(aws.OIDC, emulate.Fault{Status: 502}) }, ops: "oidc oidc assume-role describe"},
-		{name: "runner talks nonsense", plant: func(b *bed) { b.Faults.Plant(aws.OIDC, emulate.Fault{Status: 200, Body: "jwt-of-the-job", Times: -1}) }, err: rotate.ErrTemporary, text: "no value", ops: "oidc"},
-		{name: "keys of the issuer not reached", plant: func(b *bed) {
-			b.Faults.Plant(aws.AssumeRole, emulate.Fault{Status: 400, Body: xml("InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider")})
-		}, ops: "oidc assume-role oidc assume-role describe"},
-		{name: "for ever", plant: func(b *bed) {
-			b.Faults.Plant(aws.AssumeRole, emulate.Fault{Status: 400, Times: -1, Body: xml("InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider")})
-		}, err: rotate.ErrDenied, text: "verification key", ops: "oidc assume-role oidc assume-role oidc assume-role"},
-		{name: "STS down", plant: func(b *bed) { b.Faults.Plant(aws.AssumeRole, emulate.Fault{Status: 503}) }, ops: "oidc assume-role assume-role describe"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newBed()
-				b.AddSecret(name, "old")
-				if c.role.Audience == "" {
-					c.role.Audience = "sts.amazonaws.com"
-				}
-				s := b.sink(byToken(b.AddRole("remint", c.role)))
-				if c.sink != nil {
-					c.sink(s)
-				}
-				if c.plant != nil {
-					c.plant(b)
-				}
-				_, err := s.Held(t.Context())
-				if !errors.Is(err, c.err) || err != nil && !strings.Contains(err.Error(), c.text) {
-					t.Errorf("%v, want %v with %q", err, c.err, c.text)
-				}
-				if err != nil && (strings.Contains(err.Error(), "bearer-of") || strings.Contains(err.Error(), "jwt-of") || strings.Contains(err.Error(), "eyJ") || strings.Contains(err.Error(), "operation error")) {
-					t.Errorf("shows the token, or the SDK's own text: %v", err)
-				}
-				if got := b.since(0); got != c.ops {
-					t.Errorf("took %q, want %q", got, c.ops)
-				}
-				n := len(b.Operations())
-				if c.err == nil {
-					if _, err := s.Held(t.Context()); err != nil || b.since(n) != "describe" {
-						t.Errorf("credentials are not kept: %q, %v", b.since(n), err)
-					}
-				} else if err := s.Check(t.Context()); !errors.Is(err, c.err) || strings.Count(err.Error(), "check ") != 1 {
-					t.Errorf("Check says it other than once: %v", err)
-				}
-			})
-		})
-	}
-}
-
-func TestAssumeRole(t *testing.T) {
+func TestRole(t *testing.T) {
 	b := newBed()
 	b.AddSecret(name, "old")
-	arn := b.AddRole("remint", aws.Role{})
-	s := b.sink(func(s *Secret) { s.Role = arn })
+	s := b.sink(byToken(b.AddRole("remint", aws.Role{Audience: "sts.amazonaws.com"})))
 	check(t, s.Write(t.Context(), credential("b")))
-	if got := b.since(0); !strings.HasPrefix(got, "assume-role get put") {
+	if got := b.since(0); !strings.HasPrefix(got, "oidc assume-role get put") {
 		t.Error(got)
 	}
-	b.Deny("sts:AssumeRole")
-	_, err := b.sink(func(s *Secret) { s.Role = arn }).Held(t.Context())
-	if !errors.Is(err, rotate.ErrDenied) || !strings.Contains(err.Error(), "let the caller use sts:AssumeRole") {
-		t.Error(err)
-	}
+	s = b.sink(func(s *Secret) { s.Role = "arn:aws:iam::" + account + ":role/remint" })
+	check(t, s.Write(t.Context(), credential("b")))
 }
 
-// noAWS gives the test an environment without any trace of AWS.
-func noAWS(t *testing.T) {
-	t.Helper()
-	for _, v := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN",
-		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"} {
-		t.Setenv(v, "")
-	}
-	t.Setenv("AWS_CONFIG_FILE", t.TempDir()+"/none")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", t.TempDir()+"/none")
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-}
-
-func TestNoCredentials(t *testing.T) {
-	chainOnly := func(s *Secret) { s.Credentials = nil }
-	t.Run("nothing", func(t *testing.T) {
-		noAWS(t)
-		b := newBed()
-		_, err := b.sink(chainOnly).Held(t.Context())
-		if !errors.Is(err, rotate.ErrDenied) || !strings.Contains(err.Error(), "no AWS credentials found: set AWS_ACCESS_KEY_ID") || len(b.Operations()) != 0 {
-			t.Error(err)
-		}
-	})
-	t.Run("no such profile", func(t *testing.T) {
-		noAWS(t)
-		t.Setenv("AWS_PROFILE", "nobody")
-		_, err := newBed().sink(chainOnly).Held(t.Context())
-		if !errors.Is(err, rotate.ErrConfig) || !strings.Contains(err.Error(), `no AWS profile "nobody"`) {
-			t.Error(err)
-		}
-	})
-	t.Run("environment", func(t *testing.T) {
-		noAWS(t)
+// TestNoRole: a fault of the credentials is said once, however much needed them.
+func TestNoRole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		b := newBed()
 		b.AddSecret(name, "old")
-		c, err := b.Credentials().Retrieve(t.Context())
-		check(t, err)
-		t.Setenv("AWS_ACCESS_KEY_ID", c.AccessKeyID)
-		t.Setenv("AWS_SECRET_ACCESS_KEY", c.SecretAccessKey)
-		check(t, b.sink(chainOnly).Write(t.Context(), credential("b")))
-	})
-	t.Run("a metadata endpoint that does not answer", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			start := time.Now()
-			c := &chain{limit: metadataLimit, from: sdk.CredentialsProviderFunc(func(ctx context.Context) (sdk.Credentials, error) {
-				<-ctx.Done()
-				return sdk.Credentials{}, ctx.Err()
-			})}
-			_, err := c.Retrieve(t.Context())
-			var known *credentialsError
-			if !errors.As(err, &known) || known.RetryableError() || time.Since(start) != metadataLimit {
-				t.Errorf("%v after %s", err, time.Since(start))
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			if _, err := c.Retrieve(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &known) {
-				t.Errorf("the end of the run is told as missing credentials: %v", err)
-			}
-		})
-	})
-	t.Run("the chain asks the instance, and once", func(t *testing.T) {
-		noAWS(t)
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		check(t, err)
-		defer func() { _ = l.Close() }()
-		asked := make(chan string, 100)
-		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			asked <- r.URL.Path
-			http.NotFound(w, r)
-		}), ReadHeaderTimeout: time.Second}
-		go func() { _ = srv.Serve(l) }()
-		defer func() { _ = srv.Close() }()
-		t.Setenv("AWS_EC2_METADATA_DISABLED", "false")
-		t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://"+l.Addr().String())
-		_, err = newBed().sink(chainOnly).Held(t.Context())
-		if !errors.Is(err, rotate.ErrDenied) || len(asked) == 0 || len(asked) > 4 {
-			t.Errorf("%v after %d requests", err, len(asked))
-		}
-	})
-	t.Run("a credential_process that talks", func(t *testing.T) {
-		err := chainError(errors.New("parse failed of process output: secret-of-b"))
-		if strings.Contains(err.Error(), "secret-of-b") {
+		s := b.sink(byToken(b.AddRole("remint", aws.Role{Audience: "urn:ours"})))
+		err := s.Check(t.Context())
+		if !errors.Is(err, rotate.ErrDenied) || strings.Count(err.Error(), "check ") != 1 || !strings.Contains(err.Error(), "Incorrect token audience") {
 			t.Error(err)
 		}
 	})

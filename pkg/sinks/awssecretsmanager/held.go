@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/remint-dev/remint/pkg/awsaccess"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -110,8 +111,8 @@ func (s *Secret) belongs(got string) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("%w: the answer's ARN %q is not that of a secret", rotate.ErrConfig, got)
-	case s.Account != "" && a.account != s.Account:
-		return fmt.Errorf("%w: the credentials lead to account %s, but account %s is asked for", rotate.ErrConfig, a.account, s.Account)
+	case s.Leads(a.account) != nil:
+		return s.Leads(a.account)
 	case len(s.Secret) > 4 && s.Secret[:4] == "arn:" && got != s.Secret:
 		return fmt.Errorf("%w: %s is a partial ARN, which also matches %s; give the full one, or the name", rotate.ErrConfig, s.Secret, got)
 	}
@@ -146,7 +147,7 @@ func (s *Secret) look(ctx context.Context) (sight, error) {
 		return sight{}, err
 	}
 	out, err := api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &s.Secret, VersionStage: aws.String(current)})
-	if code(err) == "ResourceNotFoundException" {
+	if awsaccess.Code(err) == "ResourceNotFoundException" {
 		described, derr := s.describe(ctx)
 		if derr != nil {
 			return sight{}, derr

@@ -20,17 +20,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"regexp"
 	"sync"
 	"time"
 	"unicode/utf8"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/pkg/awsaccess"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -40,26 +38,14 @@ const MaxValue = 65536
 // Secret is one secret in AWS Secrets Manager, or one key of the JSON object in it. It must exist; the
 // secret itself is never created or deleted. It is safe for concurrent use.
 type Secret struct {
-	Secret     string        `yaml:"secret" required:"true" scalar:"true" example:"govuk/fastly/api" doc:"Name or full ARN of the secret, which must exist. Partial ARNs are refused."`
-	Key        string        `yaml:"key" example:"fastly-api-token" doc:"Key of the JSON object that the secret holds; its neighbours are kept byte for byte. Without it the whole value is the credential."`
-	CreateKey  bool          `yaml:"create-key" doc:"Add the key if the JSON object lacks it. Without this a missing key is an error."`
-	Region     string        `yaml:"region" env:"AWS_REGION,AWS_DEFAULT_REGION" example:"eu-west-1" doc:"Region of the secret, the primary one if it is replicated. A full ARN says it itself and outranks this."`
-	Account    string        `yaml:"account" example:"\"111111111111\"" doc:"The twelve digits of the account that the secret must be in; any other is refused before anything is written."`
-	Role       string        `yaml:"role" example:"arn:aws:iam::111111111111:role/remint" doc:"ARN of a role to assume: with the job's OIDC token where the job has one (id-token: write), else with the credentials of the default chain. Without it the default chain is used as it is."`
-	Audience   string        `yaml:"audience" default:"sts.amazonaws.com" doc:"Audience of the job's OIDC token; the trust policy of the role must name it."`
-	Endpoint   string        `yaml:"endpoint" env:"AWS_ENDPOINT_URL_SECRETS_MANAGER,AWS_ENDPOINT_URL" doc:"URL of Secrets Manager, for a VPC endpoint or a test. Plain http only to loopback. Without it the region's own."`
-	STS        string        `yaml:"sts-endpoint" env:"AWS_ENDPOINT_URL_STS,AWS_ENDPOINT_URL" doc:"URL of the security token service, used with role. Plain http only to loopback. Without it the region's own."`
-	OIDCURL    string        `yaml:"oidc-url" env:"ACTIONS_ID_TOKEN_REQUEST_URL" doc:"Where the runner gives the job its OIDC token; runners set the variable for jobs with id-token: write. Used with role."`
-	OIDCBearer rotate.Secret `yaml:"oidc-token" env:"ACTIONS_ID_TOKEN_REQUEST_TOKEN" doc:"What the job shows the runner to get its OIDC token; set by runners like oidc-url."`
+	Secret           string `yaml:"secret" required:"true" scalar:"true" example:"govuk/fastly/api" doc:"Name or full ARN of the secret, which must exist. Partial ARNs are refused."`
+	Key              string `yaml:"key" example:"fastly-api-token" doc:"Key of the JSON object that the secret holds; its neighbours are kept byte for byte. Without it the whole value is the credential."`
+	CreateKey        bool   `yaml:"create-key" doc:"Add the key if the JSON object lacks it. Without this a missing key is an error."`
+	awsaccess.Access        // region, account, role, …
+	Endpoint         string `yaml:"endpoint" env:"AWS_ENDPOINT_URL_SECRETS_MANAGER,AWS_ENDPOINT_URL" doc:"URL of Secrets Manager, for a VPC endpoint or a test. Plain http only to loopback. Without it the region's own."`
 
-	// Interval is the wait between two looks at replicas or at a read-back that is not there yet; 0: 2 s.
-	Interval time.Duration `yaml:"-" json:"-"`
 	// Patience bounds the wait for replicas; 0: 2 minutes.
 	Patience time.Duration `yaml:"-" json:"-"`
-	// Transport carries the requests to Secrets Manager, STS and the runner; nil is the process's pool.
-	Transport http.RoundTripper `yaml:"-" json:"-"`
-	// Credentials replaces the default chain; nil: the chain.
-	Credentials aws.CredentialsProvider `yaml:"-" json:"-"`
 
 	mu         sync.Mutex
 	api        *secretsmanager.Client
@@ -70,14 +56,15 @@ type Secret struct {
 }
 
 var (
-	_ rotate.Sink     = (*Secret)(nil)
-	_ rotate.Holder   = (*Secret)(nil)
-	_ rotate.Reader   = (*Secret)(nil)
-	_ rotate.Marker   = (*Secret)(nil)
-	_ rotate.Undoer   = (*Secret)(nil)
-	_ rotate.Checker  = (*Secret)(nil)
-	_ rotate.Warner   = (*Secret)(nil)
-	_ rotate.Accepter = (*Secret)(nil)
+	_ rotate.Sink      = (*Secret)(nil)
+	_ rotate.Holder    = (*Secret)(nil)
+	_ rotate.Reader    = (*Secret)(nil)
+	_ rotate.Marker    = (*Secret)(nil)
+	_ rotate.Undoer    = (*Secret)(nil)
+	_ rotate.Checker   = (*Secret)(nil)
+	_ rotate.Warner    = (*Secret)(nil)
+	_ rotate.Accepter  = (*Secret)(nil)
+	_ rotate.Connector = (*Secret)(nil)
 )
 
 // String implements [rotate.Sink]: "aws-secrets-manager:eu-west-1/name", "…/name#key", with the account
@@ -107,9 +94,6 @@ type arn struct{ partition, region, account, name, tail string }
 var (
 	secretARN  = regexp.MustCompile(`^arn:(aws[a-z-]*):secretsmanager:([a-z0-9-]+):(\d{12}):secret:([A-Za-z0-9/_+=.@-]{1,512})-([A-Za-z0-9]{6})$`)
 	secretName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
-	regionName = regexp.MustCompile(`^([a-z]+-)+\d+$`)
-	accountID  = regexp.MustCompile(`^\d{12}$`)
-	roleARN    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,576}$`)
 )
 
 func parseARN(text string) (arn, bool) {
@@ -141,14 +125,7 @@ func (s *Secret) Validate() error {
 	case !full && !secretName.MatchString(s.Secret):
 		bad("secret", "%q is not a name of a secret: letters, digits and /_+=.@- only", s.Secret)
 	}
-	if r := s.region(); r == "" {
-		bad("region", "give the region, set AWS_REGION, or give the secret by its full ARN")
-	} else if !regionName.MatchString(r) {
-		bad("region", "%q is not a region, such as eu-west-1", r)
-	}
-	if s.Account != "" && !accountID.MatchString(s.Account) {
-		bad("account", "%q is not an account: twelve digits, quoted in YAML", s.Account)
-	} else if s.Account != "" && full && a.account != s.Account {
+	if s.Account != "" && full && a.account != s.Account {
 		bad("account", "the secret's ARN names account %s, not %s", a.account, s.Account)
 	}
 	if !utf8.ValidString(s.Key) {
@@ -157,25 +134,12 @@ func (s *Secret) Validate() error {
 	if s.CreateKey && s.Key == "" {
 		bad("create-key", "there is no key to create")
 	}
-	if s.Role != "" && !roleARN.MatchString(s.Role) {
-		bad("role", "%q is not the ARN of a role, such as arn:aws:iam::111111111111:role/remint", s.Role)
-	}
-	for _, e := range []struct{ field, url string }{{"endpoint", s.Endpoint}, {"sts-endpoint", s.STS}} {
-		if e.url == "" {
-			continue
-		}
-		if _, err := httpx.Base(e.url); err != nil {
-			bad(e.field, "%w", err)
+	if s.Endpoint != "" {
+		if _, err := httpx.Base(s.Endpoint); err != nil {
+			bad("endpoint", "%w", err)
 		}
 	}
-	if s.Role != "" && s.OIDCURL != "" {
-		if u, err := url.Parse(s.OIDCURL); err != nil {
-			bad("oidc-url", "not a URL")
-		} else if _, err := httpx.Base(origin(u)); err != nil {
-			bad("oidc-url", "%w", err)
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.ValidateIn(s.region()))...)
 }
 
 // Accept implements [rotate.Accepter].
@@ -211,13 +175,6 @@ func (s *Secret) fault(op string, err error) error {
 		return nil
 	}
 	return &rotate.Error{Op: op, At: s.String(), Err: err}
-}
-
-func (s *Secret) interval() time.Duration {
-	if s.Interval > 0 {
-		return s.Interval
-	}
-	return 2 * time.Second
 }
 
 func (s *Secret) patience() time.Duration {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/remint-dev/remint/internal/emulate"
 	"github.com/remint-dev/remint/internal/emulate/aws"
+	"github.com/remint-dev/remint/pkg/awsaccess"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -49,7 +50,7 @@ func newBed() *bed {
 
 // sink returns the sink as a fresh process has it.
 func (b *bed) sink(change ...func(*Secret)) *Secret {
-	s := &Secret{Secret: name, Region: region, Transport: b.wire, Credentials: b.Credentials(), Interval: time.Second}
+	s := &Secret{Secret: name, Access: awsaccess.Access{Region: region, Transport: b.wire, Credentials: b.Credentials(), Interval: time.Second}}
 	for _, c := range change {
 		c(s)
 	}
@@ -632,40 +633,44 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// fields returns the fields that joined errors are about, in order.
+func fields(err error) []string {
+	var out []string
+	switch e := err.(type) {
+	case *rotate.Error:
+		out = append(out, e.At)
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			out = append(out, fields(err)...)
+		}
+	}
+	return out
+}
+
 func TestValidate(t *testing.T) {
 	full := "arn:aws:secretsmanager:eu-west-1:111111111111:secret:a/b-AbCdEf"
 	for _, c := range []struct {
 		s    *Secret
 		want string // fields, in order
 	}{
-		{&Secret{Secret: "a", Region: "eu-west-1"}, ""},
+		{&Secret{Secret: "a", Access: awsaccess.Access{Region: "eu-west-1"}}, ""},
 		{&Secret{Secret: full}, ""},
-		{&Secret{Secret: full, Region: "us-east-1", Account: "111111111111"}, ""},
+		{&Secret{Secret: full, Access: awsaccess.Access{Region: "us-east-1", Account: "111111111111"}}, ""},
 		{&Secret{}, "secret region"},
 		{&Secret{Secret: full[:len(full)-7]}, "secret region"},
-		{&Secret{Secret: "a b", Region: "eu-west-1"}, "secret"},
-		{&Secret{Secret: "a", Region: "Ireland"}, "region"},
-		{&Secret{Secret: "a", Region: "eu-west-1.evil.example#"}, "region"},
-		{&Secret{Secret: "a", Region: "eu-west-1", Account: "11111111111"}, "account"},
-		{&Secret{Secret: full, Account: "222222222222"}, "account"},
-		{&Secret{Secret: "a", Region: "eu-west-1", CreateKey: true}, "create-key"},
-		{&Secret{Secret: "a", Region: "eu-west-1", Role: "remint"}, "role"},
-		{&Secret{Secret: "a", Region: "eu-west-1", Role: "arn:aws:iam::111111111111:role/x/remint", OIDCURL: "https://x/y?z=1"}, ""},
-		{&Secret{Secret: "a", Region: "eu-west-1", Role: "arn:aws:iam::111111111111:role/remint", OIDCURL: "http://x/y?z=1"}, "oidc-url"},
-		{&Secret{Secret: "a", Region: "eu-west-1", Endpoint: "http://aws.example", STS: "ftp://x"}, "endpoint sts-endpoint"},
-		{&Secret{Secret: "a", Region: "eu-west-1", Endpoint: "http://127.0.0.1:4566"}, ""},
+		{&Secret{Secret: "a b", Access: awsaccess.Access{Region: "eu-west-1"}}, "secret"},
+		{&Secret{Secret: "a", Access: awsaccess.Access{Region: "Ireland"}}, "region"},
+		{&Secret{Secret: "a", Access: awsaccess.Access{Region: "eu-west-1.evil.example#"}}, "region"},
+		{&Secret{Secret: "a", Access: awsaccess.Access{Region: "eu-west-1", Account: "11111111111"}}, "account"},
+		{&Secret{Secret: full, Access: awsaccess.Access{Account: "222222222222"}}, "account"},
+		{&Secret{Secret: "a", CreateKey: true, Access: awsaccess.Access{Region: "eu-west-1"}}, "create-key"},
+		{&Secret{Secret: "a", Access: awsaccess.Access{Region: "eu-west-1", Role: "remint"}}, "role"},
+		{&Secret{Secret: "a", Access: awsaccess.Access{Region: "eu-west-1", Role: "arn:aws:iam::111111111111:role/x/remint", OIDCURL: "https://x/y?z=1"}}, ""},
+		{&Secret{Secret: "a", Access: awsaccess.Access{Region: "eu-west-1", Role: "arn:aws:iam::111111111111:role/remint", OIDCURL: "http://x/y?z=1"}}, "oidc-url"},
+		{&Secret{Secret: "a", Endpoint: "http://aws.example", Access: awsaccess.Access{Region: "eu-west-1", STS: "ftp://x"}}, "endpoint sts-endpoint"},
+		{&Secret{Secret: "a", Endpoint: "http://127.0.0.1:4566", Access: awsaccess.Access{Region: "eu-west-1"}}, ""},
 	} {
-		var fields []string
-		var joined interface{ Unwrap() []error }
-		if errors.As(c.s.Validate(), &joined) {
-			for _, err := range joined.Unwrap() {
-				var e *rotate.Error
-				if errors.As(err, &e) {
-					fields = append(fields, e.At)
-				}
-			}
-		}
-		if got := strings.Join(fields, " "); got != c.want {
+		if got := strings.Join(fields(c.s.Validate()), " "); got != c.want {
 			t.Errorf("%s: %q, want %q", c.s, got, c.want)
 		}
 	}
@@ -687,8 +692,8 @@ func TestLeak(t *testing.T) {
 			}
 		}
 	}
-	s := &Secret{Secret: name, Region: region, Key: "k", OIDCBearer: rotate.NewSecret("bearer-of-the-job"),
-		Credentials: awscreds.NewStaticCredentialsProvider("AKIA", "hunter2", "hunter2")}
+	s := &Secret{Secret: name, Key: "k", Access: awsaccess.Access{Region: region, OIDCBearer: rotate.NewSecret("bearer-of-the-job"),
+		Credentials: awscreds.NewStaticCredentialsProvider("AKIA", "hunter2", "hunter2")}}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%T", "%p"} {
 		clean(t, fmt.Sprintf(verb, s))
 		clean(t, fmt.Sprintf(verb, []any{s}))
@@ -732,11 +737,11 @@ func TestPinned(t *testing.T) {
 		{"eu-west-1", "https://vpce-1.secretsmanager.eu-west-1.vpce.amazonaws.com", "https://vpce-1.secretsmanager.eu-west-1.vpce.amazonaws.com/"},
 	} {
 		asked := ""
-		s := &Secret{Secret: name, Region: c.region, Endpoint: c.endpoint, Credentials: awscreds.NewStaticCredentialsProvider("AKIA", "x", ""),
+		s := &Secret{Secret: name, Endpoint: c.endpoint, Access: awsaccess.Access{Region: c.region, Credentials: awscreds.NewStaticCredentialsProvider("AKIA", "x", ""),
 			Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 				asked = r.URL.String()
 				return nil, io.ErrUnexpectedEOF
-			})}
+			})}}
 		synctest.Test(t, func(t *testing.T) {
 			if _, err := s.Held(t.Context()); !errors.Is(err, rotate.ErrTemporary) {
 				t.Error(err)

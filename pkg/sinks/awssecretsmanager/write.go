@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"github.com/remint-dev/remint/pkg/awsaccess"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -126,7 +127,7 @@ func (s *Secret) compose(now sight, secret rotate.Secret) (string, error) {
 // refusal reports whether the service refused to move a label, for whatever reason. Which code a failed
 // compare-and-swap has is not documented.
 func refusal(err error) bool {
-	switch code(err) {
+	switch awsaccess.Code(err) {
 	case "InvalidParameterException", "InvalidRequestException", "ResourceNotFoundException":
 		return true
 	}
@@ -207,7 +208,7 @@ func (s *Secret) replicas(ctx context.Context) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%w: the replica in %s was not in sync after %s", rotate.ErrTemporary, behind, s.patience())
 		}
-		if err := sleep(ctx, s.interval()); err != nil {
+		if err := awsaccess.Sleep(ctx, s.Wait()); err != nil {
 			return err
 		}
 	}
@@ -234,7 +235,7 @@ func (s *Secret) readBack(ctx context.Context, want rotate.Secret, id, replaced 
 		if n == looks {
 			return fmt.Errorf("%w: what was written is not what is read back (version %s)", rotate.ErrTemporary, now.id)
 		}
-		if err := sleep(ctx, s.interval()); err != nil {
+		if err := awsaccess.Sleep(ctx, s.Wait()); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,136 @@
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/pkg/rotate"
+)
+
+// This file finds the way in: each one ends in the same few facts, an address, what to trust, and how to say who we
+// are. They are looked up once; a failure is not remembered, so that the next use tries again.
+
+// way is how to reach the API server.
+type way struct {
+	server    string
+	tls       *tls.Config
+	proxy     func(*http.Request) (*url.URL, error)
+	authorize func(*http.Request) error // per attempt, so that a token which is renewed is taken up
+}
+
+// podServer is the name of the API server in every cluster; its certificate is made for it
+// (kubernetes.io, "Accessing the Kubernetes API from a Pod").
+const podServer = "https://kubernetes.default.svc"
+
+// podMount is where Kubernetes puts the files of a pod's service account.
+const podMount = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+// connect returns the connection, made at the first use.
+func (c *Cluster) connect(ctx context.Context) (*link, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link != nil {
+		return c.link, nil
+	}
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	found, err := c.find(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be reached: %w", c, err)
+	}
+	l, err := newLink(found, c.Transport)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be reached: %w", c, err)
+	}
+	c.link = l
+	return l, nil
+}
+
+func (c *Cluster) find(ctx context.Context) (*way, error) {
+	switch c.way() {
+	case byEKS:
+		return c.fromEKS(ctx)
+	case byKubeconfig:
+		return c.fromKubeconfig()
+	case byPod:
+		return c.fromPod()
+	}
+	w := &way{server: c.Server, authorize: bearer(func() (rotate.Secret, error) { return c.Token, nil })}
+	if c.CA == "" || c.Transport != nil {
+		return w, nil
+	}
+	pem, err := os.ReadFile(c.CA)
+	if err != nil {
+		return nil, fmt.Errorf("%w: ca: %w", rotate.ErrConfig, err)
+	}
+	w.tls, err = trust(pem, "the file of ca")
+	return w, err
+}
+
+// fromPod uses the service account of the pod.
+func (c *Cluster) fromPod() (*way, error) {
+	mount := c.Mount
+	if mount == "" {
+		mount = podMount
+	}
+	w := &way{server: podServer, authorize: bearer(fileToken(filepath.Join(mount, "token")))}
+	if c.Transport != nil {
+		return w, nil
+	}
+	pem, err := os.ReadFile(filepath.Join(mount, "ca.crt"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: there is no service account in %s: remint does not run in a pod, or in one with automountServiceAccountToken: false", rotate.ErrConfig, mount)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: the service account's CA: %w", rotate.ErrConfig, err)
+	}
+	w.tls, err = trust(pem, "ca.crt of the service account")
+	return w, err
+}
+
+// trust returns the rules of TLS for a server whose certificate is signed by one of those in the PEM text.
+func trust(pem []byte, where string) (*tls.Config, error) {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%w: %s holds no certificate in PEM", rotate.ErrConfig, where)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
+}
+
+// bearer sets the token of each request.
+func bearer(token func() (rotate.Secret, error)) func(*http.Request) error {
+	return func(r *http.Request) error {
+		t, err := token()
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Authorization", "Bearer "+t.Reveal())
+		return nil
+	}
+}
+
+// fileToken reads a token anew for each request: Kubernetes replaces those of pods within the hour.
+func fileToken(path string) func() (rotate.Secret, error) {
+	return func() (rotate.Secret, error) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return rotate.Secret{}, fmt.Errorf("%w: the token's file: %w", rotate.ErrConfig, err)
+		}
+		token := strings.TrimSpace(string(text))
+		if !printable(token) {
+			return rotate.Secret{}, fmt.Errorf("%w: %s holds no token", rotate.ErrConfig, httpx.Clean(path, 300))
+		}
+		return rotate.NewSecret(token), nil
+	}
+}
