@@ -347,7 +347,7 @@ func count(n int, one, more string) string {
 // did sums up the steps that succeeded: "4 check, 1 mint, 2 write".
 func did(steps []rotate.StepResult) string {
 	var parts []string
-	for _, v := range []rotate.Verb{rotate.Check, rotate.Minting, rotate.Proving, rotate.Writing, rotate.Verify, rotate.Marking, rotate.Revoke, rotate.Restore} {
+	for _, v := range []rotate.Verb{rotate.Check, rotate.Minting, rotate.Taking, rotate.Proving, rotate.Writing, rotate.Verify, rotate.Marking, rotate.Revoke, rotate.Restore} {
 		n := 0
 		for _, s := range steps {
 			if s.Do == v && s.Result == rotate.Done {
