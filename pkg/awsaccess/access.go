@@ -126,11 +126,14 @@ func (a *Access) Pinned(base string) (*http.Client, error) {
 }
 
 // Retryer returns how clients of the SDK try again: three attempts, for calls that read, name what they make,
-// or compare and swap.
-func Retryer() aws.Retryer {
+// or compare and swap. Between them they wait 5 s at most, or [Access.Interval] if that is shorter.
+func (a *Access) Retryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = 3
 		o.MaxBackoff = 5 * time.Second
+		if a.Interval > 0 {
+			o.MaxBackoff = min(o.MaxBackoff, a.Interval)
+		}
 		// The services throttle with 400 and a code, which the SDK knows; what stands before them may use the status.
 		o.Retryables = append(o.Retryables, retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}})
 	})

@@ -135,6 +135,9 @@ func TestEKSCluster(t *testing.T) {
 		{name: "nothing", plant: func(b *bed) {
 			b.Faults.Plant(aws.DescribeCluster, emulate.Fault{Status: 200, Body: "{}", Times: -1})
 		}, err: rotate.ErrConfig, text: []string{"not about cluster production"}, ops: "describe-cluster"},
+		{name: "about another cluster", plant: func(b *bed) {
+			b.Faults.Plant(aws.DescribeCluster, emulate.Fault{Status: 200, Times: -1, Body: `{"cluster":{"arn":"arn:aws:eks:eu-west-1:111111111111:cluster/other","status":"ACTIVE","endpoint":"https://x","certificateAuthority":{"data":"eA=="}}}`})
+		}, err: rotate.ErrConfig, text: []string{"not about cluster production"}, ops: "describe-cluster"},
 		{name: "code in the body", plant: func(b *bed) {
 			b.Faults.Plant(aws.DescribeCluster, emulate.Fault{Status: 403, Body: `{"__type":"com.amazonaws.eks#ExpiredTokenException:http://x","message":"The security token is expired"}`, Times: -1})
 		}, err: rotate.ErrDenied, text: []string{"ExpiredTokenException: The security token is expired", "get fresh ones"}, ops: "describe-cluster"},

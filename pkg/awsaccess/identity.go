@@ -32,7 +32,7 @@ func (a *Access) stsOptions(o *sts.Options) {
 	if a.STS != "" {
 		o.BaseEndpoint = &a.STS
 	}
-	o.Retryer = Retryer()
+	o.Retryer = a.Retryer()
 }
 
 func (a *Access) stsClient(ctx context.Context, cfg aws.Config) (*sts.Client, error) {

@@ -47,6 +47,7 @@ type Cluster struct {
 	// Mount is the folder with the token and the CA of the pod's service account; "": where Kubernetes puts them.
 	Mount string `yaml:"-" json:"-"`
 
+	dial sync.Mutex // held while connecting
 	mu   sync.Mutex
 	link *link // nil: not connected yet
 }

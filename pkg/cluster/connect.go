@@ -37,22 +37,26 @@ const podMount = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 // connect returns the connection, made at the first use.
 func (c *Cluster) connect(ctx context.Context) (*link, error) {
+	c.dial.Lock() // who only asks for the fields need not wait for the network
+	defer c.dial.Unlock()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.link != nil {
-		return c.link, nil
+	l := c.link
+	c.mu.Unlock()
+	if l != nil {
+		return l, nil
 	}
-	if err := c.validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	found, err := c.find(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be reached: %w", c, err)
 	}
-	l, err := newLink(found, c.Transport)
-	if err != nil {
+	if l, err = newLink(found, c.Transport); err != nil {
 		return nil, fmt.Errorf("%s cannot be reached: %w", c, err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.link = l
 	return l, nil
 }

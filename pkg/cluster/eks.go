@@ -30,8 +30,10 @@ func (c *Cluster) fromEKS(ctx context.Context) (*way, error) {
 	return w, err
 }
 
-// amazon is the access with what the cluster lends it. The lock is held.
+// amazon is the access with what the cluster lends it.
 func (c *Cluster) amazon() *awsaccess.Access {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.Access.Transport == nil {
 		c.Access.Transport = c.Transport
 	}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -105,20 +106,25 @@ func (l *link) executor(namespace, pod, container string, command []string, opti
 	if proxy == nil {
 		proxy = http.ProxyFromEnvironment
 	}
+	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	if l.way.tls != nil {
+		conf = l.way.tls.Clone()
+	}
+	conf.NextProtos = []string{"http/1.1"} // HTTP/2, which net/http has added, knows no upgrade
 	authorized := func(rt http.RoundTripper) http.RoundTripper { return authorizing{rt, l.way.authorize} }
 
-	conf := &rest.Config{Host: at.Scheme + "://" + at.Host, UserAgent: httpx.UserAgent, Proxy: proxy}
-	conf.WrapTransport = func(rt http.RoundTripper) http.RoundTripper {
+	settings := &rest.Config{Host: at.Scheme + "://" + at.Host, UserAgent: httpx.UserAgent, Proxy: proxy}
+	settings.WrapTransport = func(rt http.RoundTripper) http.RoundTripper {
 		if socket, ok := rt.(*websocket.RoundTripper); ok {
-			socket.TLSConfig = l.way.tls.Clone()
+			socket.TLSConfig = conf
 		}
 		return authorized(rt)
 	}
-	socket, err := remotecommand.NewWebSocketExecutor(conf, http.MethodGet, at.String())
+	socket, err := remotecommand.NewWebSocketExecutor(settings, http.MethodGet, at.String())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", rotate.ErrConfig, err)
 	}
-	upgrade, err := spdy.NewRoundTripperWithConfig(spdy.RoundTripperConfig{TLS: l.way.tls.Clone(), Proxier: proxy, PingPeriod: 5 * time.Second})
+	upgrade, err := spdy.NewRoundTripperWithConfig(spdy.RoundTripperConfig{TLS: conf, Proxier: proxy, PingPeriod: 5 * time.Second})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", rotate.ErrConfig, err)
 	}

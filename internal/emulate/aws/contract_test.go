@@ -206,13 +206,14 @@ type model struct {
 	}
 }
 
-func botocore(t *testing.T) model {
+// botocore reads the model of a service and version.
+func botocore(t *testing.T, api string) model {
 	t.Helper()
 	dir := os.Getenv("REMINT_BOTOCORE")
 	if dir == "" {
 		t.Skip("REMINT_BOTOCORE does not name botocore's data folder")
 	}
-	file := filepath.Join(dir, "secretsmanager", "2017-10-17", "service-2.json")
+	file := filepath.Join(dir, filepath.FromSlash(api), "service-2.json")
 	text, err := os.ReadFile(file) // named by whoever runs the test
 	if errors.Is(err, os.ErrNotExist) {
 		packed, err := os.Open(file + ".gz")
@@ -239,7 +240,7 @@ func botocore(t *testing.T) model {
 
 // TestModel holds error codes, members and limits to the service model.
 func TestModel(t *testing.T) {
-	m := botocore(t)
+	m := botocore(t, "secretsmanager/2017-10-17")
 	for _, x := range everything(t) {
 		op := m.Operations[x.operation]
 		if x.status != http.StatusOK {

@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/remint-dev/remint/internal/httpx"
-	"github.com/remint-dev/remint/pkg/awsaccess"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -22,7 +21,7 @@ func (s *Secret) options(o *secretsmanager.Options) {
 	if s.Endpoint != "" {
 		o.BaseEndpoint = &s.Endpoint
 	}
-	o.Retryer = awsaccess.Retryer()
+	o.Retryer = s.Retryer()
 }
 
 // origin returns where Secrets Manager is.

@@ -750,6 +750,9 @@ func TestPinned(t *testing.T) {
 		if asked != c.want {
 			t.Errorf("%s %s: asked %q, want %q", c.region, c.endpoint, asked, c.want)
 		}
+		if e := s.Endpoints(); len(e) != 1 || !strings.HasPrefix(asked, e[0].Origin+"/") || fmt.Sprint(e[0].Methods) != "[POST]" {
+			t.Errorf("%+v", e)
+		}
 	}
 }
 

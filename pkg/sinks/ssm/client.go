@@ -22,7 +22,7 @@ func (p *Parameter) options(o *sdk.Options) {
 	if p.Endpoint != "" {
 		o.BaseEndpoint = &p.Endpoint
 	}
-	o.Retryer = awsaccess.Retryer()
+	o.Retryer = p.Retryer()
 }
 
 // origin returns where Systems Manager is.

@@ -1,0 +1,4 @@
+package rotatetest
+
+// catches is, by mutant, the topology and the schedule that catch it.
+var catches = map[string]string{}
