@@ -34,6 +34,7 @@ type tenant struct {
 // newTenant makes them, and removes them with everything they own when the test is over.
 func newTenant(t *testing.T) *tenant {
 	t.Helper()
+	needForge(t)
 	tail := strings.ToLower(rand.Text()[:10])
 	x := &tenant{t: t, user: "user-" + tail, org: "org-" + tail, password: rand.Text()}
 	x.admin("POST", "/admin/users", map[string]any{"username": x.user, "email": x.user + "@example.invalid", "password": x.password, "must_change_password": false}, nil)

@@ -1,9 +1,11 @@
 //go:build e2e
 
-// Package e2e drives the real remint against servers that others wrote: a real Gitea with its real runner, and docker
-// for the container action. Only Fly.io is emulated, on a socket of this machine. The rules of its tests:
+// Package e2e drives the real remint against servers that others wrote: a real Gitea with its real runner, docker for
+// the container action, a real Kubernetes API and a real Prometheus. Fly.io, Fastly and AWS are emulated, on sockets of
+// this machine. The rules of its tests:
 //
-//   - Nothing is skipped: a server that is missing is a failure.
+//   - A Gitea that is missing is a failure. Only the tests against Kubernetes are skipped, where REMINT_KUBE_SERVER is not
+//     set.
 //   - Every test makes its own user, organisation and repositories under random names, and removes them.
 //   - Every wait is bounded, and a wait that ran out shows the end of the log that would tell why.
 //   - No secret stands in an argument of a process or in a file of a repository.
@@ -16,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -29,15 +32,24 @@ type server struct {
 var (
 	forge  server
 	remint string // path of the binary under test
+
+	absent []string // variables of the forge that are not set
 )
+
+// needForge fails a test that has no Gitea to run against.
+func needForge(t *testing.T) {
+	t.Helper()
+	if len(absent) > 0 {
+		t.Fatalf("not set: %s; start the servers with forge/forge.sh and export what it prints (README.md)", strings.Join(absent, ", "))
+	}
+}
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
 	for name, to := range map[string]*string{"BASE_URL": &forge.base, "API_URL": &forge.api, "ADMIN_TOKEN": &forge.token, "DOCKER_HOST": &forge.docker} {
 		if *to = os.Getenv(name); *to == "" {
-			fmt.Fprintf(os.Stderr, "FAIL: %s is not set; start the servers with forge/forge.sh and export what it prints (README.md)\n", name)
-			return 1
+			absent = append(absent, name)
 		}
 	}
 	dir, err := os.MkdirTemp("", "remint-e2e-")

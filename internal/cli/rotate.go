@@ -82,7 +82,7 @@ func (c *command) all(ctx context.Context, cfg *config.Config, run func(context.
 				if !skip {
 					err = fmt.Errorf("not begun: %w", context.Cause(ctx))
 				}
-				ended(r, rotate.Result{Name: r.Name, Outcome: rotate.Failed}, err)
+				ended(r, rotate.Result{Name: r.Name, Outcome: rotate.NotBegun}, err)
 				return
 			}
 			if one(r, !side && each <= 1) != nil {

@@ -321,7 +321,7 @@ func (t *Transport) wait(resp *http.Response, err error, n int) (time.Duration, 
 		backoff = 500 * time.Millisecond
 	}
 	backoff <<= min(n-1, 10)
-	backoff += rand.N(backoff/2 + 1)
+	backoff += rand.N(backoff/2 + 1) // #nosec G404 -- spreads requests, hides nothing
 	if err != nil {
 		// A refusal of our own and a cancelled context do not heal.
 		if errors.Is(err, rotate.ErrConfig) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

@@ -149,6 +149,8 @@ func (e Entry) verdict() string {
 		say("Not proven yet. Consumers are unharmed: nothing was revoked, and the next run looks again.")
 	case res.Outcome == rotate.Restored:
 		say("The verification failed, so every sink holds again what it held before. Consumers are unharmed.")
+	case res.Outcome == rotate.NotBegun:
+		say("It did not begin, and nothing was changed.")
 	case e.untouched():
 		say("It failed before anything was changed. Consumers are unharmed.")
 	default:

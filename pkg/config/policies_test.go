@@ -99,4 +99,3 @@ func TestPolicyProblems(t *testing.T) {
 		})
 	}
 }
-

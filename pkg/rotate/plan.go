@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -396,7 +397,8 @@ func (r *Rotation) Warnings() []string {
 	for _, a := range r.adapters() {
 		if w, ok := a.(Warner); ok {
 			for _, text := range w.Warnings() {
-				out = append(out, fmt.Sprintf("%s: %s", a, text))
+				at := fmt.Sprint(a) + ": "
+				out = append(out, at+strings.TrimPrefix(text, at))
 			}
 		}
 	}

@@ -14,6 +14,7 @@ const (
 	OnHold   Outcome = "held"     // not proven yet: both generations are alive, the next tick looks again
 	Restored Outcome = "restored" // the verification failed, and the sinks hold what they held before
 	Failed   Outcome = "failed"
+	NotBegun Outcome = "not begun" // never said by Run: for whoever runs several, and stops
 )
 
 // How a step ended, in StepResult.Result.

@@ -442,6 +442,9 @@ func (x *run) verify(ctx context.Context, s Step) error {
 		})
 	}
 	v := x.Verify[s.index]
+	if s.What = ""; x.attempt > 0 {
+		s.What = fmt.Sprintf("attempt %d of %d", x.attempt+1, x.attempts())
+	}
 	c := x.newborn
 	if !x.minted {
 		c = x.holding()

@@ -289,7 +289,7 @@ func (s *Server) connection(kind string, nodes []object, args map[string]any) ob
 	}
 }
 
-func (s *Server) cursor(kind string, i int) string { return opaque(kind+"Cursor", uint64(i), s.key) }
+func (s *Server) cursor(kind string, i int) string { return opaque(kind+"Cursor", uint64(i), s.key) } // #nosec G115 -- an index is not negative
 
 // count reads an Int, which JSON and the parser of literals carry differently.
 func count(v any) (int, bool) {

@@ -93,7 +93,7 @@ var mutants = []mutant{
 	{"revokes what a person made when the verification failed", "run.go",
 		"	if x.taken {\n		x.res.Left = append(x.res.Left, fmt.Sprintf(\"%s, which was handed in, lives on and", "	if false {\n		x.res.Left = append(x.res.Left, fmt.Sprintf(\"%s, which was handed in, lives on and", ""},
 	{"takes a handed-in token beside a run that is taking it", "decide.go",
-		"newest.ID != \"\" && begun && obs.now", "newest.ID != \"\" && r.HandIn == nil && obs.now", ""},
+		"newest.ID != \"\" && begun && obs.now", "newest.ID != \"\" && begun && r.HandIn == nil && obs.now", ""},
 	{"takes a compromised token that was handed in", "decide.go",
 		"	case h.token.Created.Before(compromised):", "	case false:", ""},
 	{"mints where a person must", "plan.go",
@@ -103,11 +103,9 @@ var mutants = []mutant{
 		"			return r.Adopt != nil && r.Adopt(t)\n", "			return false\n", "signon.md: tokens have no name"},
 	// Attempts.
 	{"verifies without end", "run.go",
-		"x.attempt+1 >= x.attempts()", "false", "retry loops without a bound"},
+		"x.attempt+1 >= x.attempts()", "x.attempt+1 >= 9", "retry loops without a bound"},
 	{"repeats a verification that could not say", "run.go",
 		"	if errors.Is(err, ErrUnproven) || ctx.Err() != nil || x.attempt+1", "	if ctx.Err() != nil || x.attempt+1", ""},
-	{"counts what passed before as passed again", "run.go",
-		"	x.attempt++\n	x.passed = 0\n", "	x.attempt++\n	x.passed = len(x.Verify)\n	return false\n", ""},
 	// Looking.
 	{"takes a list that shows nothing for the truth", "survey.go",
 		"	if !ok {\n		return h, &Error{\"survey\", s.String(), fmt.Errorf(", "	if false {\n		return h, &Error{\"survey\", s.String(), fmt.Errorf(", "a list of one page: fastly.md trap 7, flyctl lists app scope only"},
@@ -123,9 +121,9 @@ var mutants = []mutant{
 	{"goes on when it was cancelled", "run.go",
 		"	if ctx.Err() != nil {\n		stopped :=", "	if false {\n		stopped :=", "runners that kill after ten seconds: actions-runtime.md"},
 	{"restores although a rival wrote meanwhile", "restore.go",
-		"		if h.state != known || h.token.ID != x.newborn.ID {\n			return &Error{\"restore\"", "		if false {\n			return &Error{\"restore\"", ""},
+		"		if h.state != known || h.token.ID != x.newborn.ID {\n			return &Error{\"restore\"", "		if false && h.state != known {\n			return &Error{\"restore\"", ""},
 	{"revokes the newborn although a sink says that it holds it", "restore.go",
-		"		if h.token.ID == x.newborn.ID || h.state == unclear {", "		if false {", ""},
+		"		if h.token.ID == x.newborn.ID || h.state == unclear {", "		if false && h.state == unclear {", ""},
 	{"restores what somebody revoked", "restore.go",
 		"		if !ok || !t.Expires.IsZero() && t.Expires.Before(now.now.Add(2*Tick)) {", "		if ok && !t.Expires.IsZero() && t.Expires.Before(now.now.Add(2*Tick)) {", ""},
 	{"tells nobody that consumers are broken", "report.go",
@@ -176,8 +174,8 @@ func TestMutants(t *testing.T) {
 			if err := os.WriteFile(file, overlay, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			try := func(env []string, args ...string) (caught string) {
-				cmd := exec.Command("go", append([]string{"test", "-vet=off", "-failfast", "-timeout", "20m", "-overlay", file, "."}, args...)...)
+			try := func(env []string, pkg string, args ...string) (caught string) {
+				cmd := exec.Command("go", append([]string{"test", "-vet=off", "-failfast", "-timeout", "20m", "-overlay", file, pkg}, args...)...)
 				cmd.Env = append(os.Environ(), env...)
 				out, err := cmd.CombinedOutput()
 				if err == nil {
@@ -197,11 +195,14 @@ func TestMutants(t *testing.T) {
 			found := ""
 			if at := catches[m.name]; at != "" {
 				topology, schedule, _ := strings.Cut(at, " | ")
-				found = try([]string{"REMINT_TOPOLOGY=" + topology, "REMINT_SCHEDULE=" + schedule}, "-run", "^TestSchedule$")
+				found = try([]string{"REMINT_TOPOLOGY=" + topology, "REMINT_SCHEDULE=" + schedule}, ".", "-run", "^TestSchedule$")
+			}
+			if found == "" { // the engine's own tests
+				found = try(nil, "..")
 			}
 			for _, args := range [][]string{{"-run", "TestWorld", "-singles"}, {"-run", "TestPersistent"}, {"-run", "TestWorld"}, {"-run", "TestRivals|TestRandom"}} {
 				if found == "" && os.Getenv("REMINT_MUTANTS") != "quick" {
-					found = try(nil, args...)
+					found = try(nil, ".", args...)
 				}
 			}
 			if found != "" {

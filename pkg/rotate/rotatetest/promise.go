@@ -146,7 +146,7 @@ func PlanIsTruth(w *World, x *process) string {
 		return s.Do == rotate.Revoke && slices.ContainsFunc(x.res.Kept, func(k rotate.Kept) bool { return k.Token.Name == s.What || "token "+k.Token.ID == s.What })
 	}
 	failure := plan.OnFailure
-	i, branch := 0, 0
+	i, branch, begun := 0, 0, 1
 	for n, s := range told {
 		for branch == 0 && i < len(planned) && !same(planned[i], s) && kept(planned[i]) {
 			i++
@@ -157,6 +157,9 @@ func PlanIsTruth(w *World, x *process) string {
 			i++
 		case branch == 0 && n > 0 && told[n-1].Do == rotate.Verify && told[n-1].Result == rotate.Wrong && w.Attempts > 1 && s.Do == rotate.Verify && same(planned[first], s):
 			i = first + 1
+			if begun++; begun > w.Attempts {
+				return fmt.Sprintf("verified %d times, and %d attempts were planned", begun, w.Attempts)
+			}
 		default:
 			if x.err == nil {
 				return fmt.Sprintf("%q was not planned there, and nothing failed (planned %v, did %v)", s.Step, planned, told)

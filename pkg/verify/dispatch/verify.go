@@ -301,7 +301,7 @@ func urls(runs []run) string {
 
 // pause waits for d, more or less a fifth, and reports whether ctx let it.
 func pause(ctx context.Context, d time.Duration) bool {
-	d += time.Duration((mathrand.Float64() - 0.5) * 0.4 * float64(d))
+	d += time.Duration((mathrand.Float64() - 0.5) * 0.4 * float64(d)) // #nosec G404 -- spreads requests, hides nothing
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

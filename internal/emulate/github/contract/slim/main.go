@@ -17,7 +17,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: slim api.github.com.json > extract.json")
 		os.Exit(2)
 	}
-	origin, err := os.ReadFile(os.Args[1])
+	origin, err := os.ReadFile(os.Args[1]) // #nosec G703 -- a generator, run by hand
 	if err == nil {
 		var out []byte
 		if out, err = contract.Slim(origin); err == nil {
