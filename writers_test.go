@@ -33,7 +33,7 @@ func TestWriters(t *testing.T) {
 			return err
 		}
 		if d.IsDir() {
-			if name := d.Name(); name == "testdata" || name == "e2e" || name == "rotatetest" || name == "contract" || strings.HasPrefix(name, ".") && name != "." {
+			if name := d.Name(); name == "testdata" || name == "e2e" || name == "examples" || name == "rotatetest" || name == "contract" || strings.HasPrefix(name, ".") && name != "." {
 				return filepath.SkipDir
 			}
 			return nil

@@ -15,8 +15,8 @@ const (
 	aVerifier kind = "verifier"
 )
 
-// entry is one adapter that a configuration may name. Names are unique over all kinds, and none is a key
-// of a rotation, since `defaults` has both side by side.
+// entry is one adapter that a configuration may name. Adapters of different kinds may share a name, and then what
+// `defaults` gives to that name; none has the name of a key of a rotation, since `defaults` has both side by side.
 type entry struct {
 	name    string
 	kind    kind
@@ -40,8 +40,20 @@ func verifier[T rotate.Verifier](name string, make func() T, summary, example st
 // catalog is a list of adapters.
 type catalog []entry
 
-func (c catalog) find(name string) (entry, bool) {
-	i := slices.IndexFunc(c, func(e entry) bool { return e.name == name })
+// named returns the adapters of this name, one of each kind at most.
+func (c catalog) named(name string) catalog {
+	var found catalog
+	for _, e := range c {
+		if e.name == name {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// of returns the adapter of a kind.
+func (c catalog) of(k kind) (entry, bool) {
+	i := slices.IndexFunc(c, func(e entry) bool { return e.kind == k })
 	if i < 0 {
 		return entry{}, false
 	}

@@ -43,7 +43,7 @@ func (d *decoder) choice(n *yaml.Node, k kind, key string) choice {
 		name, config = ps[0].key, ps[0].value
 		if len(ps) > 1 {
 			second := ps[1]
-			if _, ok := d.catalog.find(second.name); !ok && isNull(config) {
+			if len(d.catalog.named(second.name)) == 0 && isNull(config) {
 				d.report(second.key, key, "%s stands beside %s; indent it, so that it stands under it", bare(second.name), bare(ps[0].name))
 			} else if k == aProvider {
 				d.report(second.key, key, "a rotation has one provider; %s is a second one", bare(second.name))
@@ -56,13 +56,14 @@ func (d *decoder) choice(n *yaml.Node, k kind, key string) choice {
 		d.report(n, key, "want one %s, found a list", k)
 		return choice{}
 	}
-	e, ok := d.catalog.find(name.Value)
-	if !ok {
+	namesakes := d.catalog.named(name.Value)
+	if len(namesakes) == 0 {
 		d.report(name, key, "unknown %s %s%s", k, bare(name.Value), meant(name.Value, d.catalog.names(k)))
 		return choice{}
 	}
-	if e.kind != k {
-		d.report(name, key, "%s is a %s, not a %s; known: %s", e.name, e.kind, k, strings.Join(d.catalog.names(k), ", "))
+	e, ok := namesakes.of(k)
+	if !ok {
+		d.report(name, key, "%s is a %s, not a %s; known: %s", name.Value, namesakes[0].kind, k, strings.Join(d.catalog.names(k), ", "))
 		return choice{}
 	}
 	c := choice{entry: e, node: name, key: d.path(key) + "." + e.name, value: e.make()}
@@ -231,6 +232,18 @@ func (d *decoder) clean(err error) string {
 		message = strings.ReplaceAll(message, text, "[secret]")
 	}
 	return oneLine(message)
+}
+
+// concrete is the adapter as the engine takes it. Which optional interfaces one has is told by its type, so an adapter
+// where that depends on the configuration makes the fitting one.
+func concrete(adapter any) any {
+	switch a := adapter.(type) {
+	case interface{ Adapter() rotate.Provider }:
+		return a.Adapter()
+	case interface{ Adapter() rotate.Sink }:
+		return a.Adapter()
+	}
+	return adapter
 }
 
 func oneLine(text string) string {

@@ -48,7 +48,7 @@ type rotationKeys struct {
 	Skip        string              `yaml:"skip" example:"overwritten from production every night" doc:"Why this rotation is not run. It is shown in every run, and ignored in an emergency (--compromised)."`
 	Manual      string              `yaml:"manual" example:"see https://wiki.example.com/trade-tariff" doc:"Leaves the rotation to people, and says how they do it. It then has a name and nothing else; remint shows it in every run and touches nothing."`
 	Acknowledge bool                `yaml:"acknowledge" doc:"The consumers are somebody else's: after the verifiers passed, the rotation is held, and nothing is revoked, until a person who knows that they took the token up runs remint with --acknowledge."`
-	Attempts    int                 `yaml:"attempts" default:"1" doc:"How often verify is run, from its first verifier, before its failure counts and what the sinks held before is restored; from 1 to 10. More than once needs verifiers that may run again: not dispatch, not command."`
+	Attempts    int                 `yaml:"attempts" default:"1" doc:"How often verify is run, from its first verifier, before its failure counts and what the sinks held before is restored; from 1 to 10. More than once needs verifiers that may run again: not dispatch, and command only with repeat."`
 	Every       time.Duration       `yaml:"every" example:"75d" doc:"The age at which a token is replaced. By default 5/6 of its life, if the provider tells that. At least two days before its end, since remint looks once a day."`
 	Grace       time.Duration       `yaml:"grace" default:"0" doc:"How long a superseded token goes on working after its successor was minted."`
 	Spread      time.Duration       `yaml:"spread" default:"0" doc:"Moves the due date ahead by up to this much, different for each identity, so that many rotations do not fall due on one day. Shorter than every."`
@@ -127,20 +127,23 @@ func (l *loader) readDefaults(n *yaml.Node) {
 			l.defaults = append(l.defaults, p)
 			continue
 		}
-		e, ok := l.catalog.find(p.name)
-		if !ok {
+		namesakes := l.catalog.named(p.name)
+		if len(namesakes) == 0 {
 			d.report(p.key, bare(p.name), "neither a key of a rotation nor an adapter%s", meant(p.name, known))
 			continue
 		}
-		a := l.decoder("defaults."+e.name, e.name, p.value, d.vars)
-		own := l.fields(reflect.TypeOf(e.make()).Elem())
+		a := l.decoder("defaults."+p.name, p.name, p.value, d.vars)
+		var own []field // of all of that name; each takes those that it has
+		for _, e := range namesakes {
+			own = append(own, l.fields(reflect.TypeOf(e.make()).Elem())...)
+		}
 		given, ok := a.keys(p.value, own)
 		if !ok {
 			continue
 		}
 		for _, k := range given {
 			if find(own, k.name) != nil {
-				l.each[e.name] = append(l.each[e.name], k)
+				l.each[p.name] = append(l.each[p.name], k)
 			} else {
 				a.unknownKey(k.key, "", own)
 			}
@@ -303,8 +306,9 @@ func (d *decoder) adapters(r *loaded, k *rotationKeys) {
 		if c.value == nil {
 			return nil
 		}
-		r.Adapters = append(r.Adapters, Adapter{c.entry.name, c.key, c.node.Line, c.node.Column, c.value})
-		return c.value
+		value := concrete(c.value)
+		r.Adapters = append(r.Adapters, Adapter{c.entry.name, c.key, c.node.Line, c.node.Column, value})
+		return value
 	}
 	r.Provider, _ = put(k.Provider).(rotate.Provider)
 	if at := d.at["hand-in"]; at != nil {
@@ -327,6 +331,11 @@ func (d *decoder) adapters(r *loaded, k *rotationKeys) {
 		s, ok := put(c).(rotate.Sink)
 		if !ok {
 			continue
+		}
+		if b, ok := s.(interface{ Beside(rotate.Provider) error }); ok && r.Provider != nil { // a sink that is fed by its provider
+			for _, err := range leaves(b.Beside(r.Provider)) {
+				d.report(c.node, fmt.Sprintf("sinks[%d].%s", i, c.entry.name), "%s", d.clean(err))
+			}
 		}
 		r.Sinks = append(r.Sinks, s)
 		_, holds := s.(rotate.Holder)

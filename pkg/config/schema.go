@@ -71,7 +71,15 @@ func schema(c catalog) []byte {
 	}
 	for _, e := range c {
 		defs = append(defs, member{defName(e), adapterSchema(e)})
-		shared = append(shared, member{e.name, object{{"$ref", "#/$defs/" + defName(e)}}})
+		if same := c.named(e.name); same[0].kind == e.kind { // one entry for all of that name
+			forms := make([]any, len(same))
+			for i, s := range same {
+				forms[i] = object{{"$ref", "#/$defs/" + defName(s)}}
+			}
+			if shared = append(shared, member{e.name, object{{"anyOf", forms}}}); len(forms) == 1 {
+				shared[len(shared)-1].value = forms[0]
+			}
+		}
 	}
 
 	top := fieldsOf(reflect.TypeFor[topKeys]())

@@ -188,10 +188,10 @@ func TestAdapters(t *testing.T) {
 			seen[k] = true
 		}
 		for _, e := range c {
-			if seen[e.name] {
-				t.Errorf("%s: %s is a key of a rotation, or another adapter", name, e.name)
+			if seen[e.name] || seen[defName(e)] {
+				t.Errorf("%s: %s is a key of a rotation, or another %s", name, e.name, e.kind)
 			}
-			seen[e.name] = true
+			seen[defName(e)] = true
 			v := reflect.TypeOf(e.make())
 			if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
 				t.Errorf("%s: %s is %s, want a pointer to a struct", name, e.name, v)

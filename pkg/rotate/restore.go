@@ -20,8 +20,13 @@ func (x *run) restore(ctx context.Context, cause error) error {
 	var errs []error
 	order := slices.Clone(x.begun)
 	slices.Reverse(order)
+	slices.SortStableFunc(order, func(a, b int) int { return x.feed(a) - x.feed(b) })
 	for _, i := range order {
 		s := x.Sinks[i]
+		if x.feed(i) > 0 && errors.Join(errs...) != nil {
+			errs = append(errs, &Error{"restore", s.String(), fmt.Errorf("%w: putting it back would revoke the newborn, which another sink may hold; left as it is", ErrConflict)})
+			continue
+		}
 		old := Credential{x.obs.held[i].token, x.obs.held[i].secret}
 		errs = append(errs, x.step(Step{Do: Restore, At: s.String(), What: label(old.Token), index: i}, func() error {
 			if u, ok := s.(Undoer); ok {
@@ -63,6 +68,14 @@ func (x *run) restore(ctx context.Context, cause error) error {
 		return errors.Join(cause, err)
 	}
 	return errors.Join(cause, x.revokeNewborn())
+}
+
+// feed is 1 for a sink whose Undo revokes the newborn.
+func (x *run) feed(i int) int {
+	if f, ok := x.Sinks[i].(Feed); ok && f.Feeds() {
+		return 1
+	}
+	return 0
 }
 
 // nobodyHolds makes sure that no sink says that it holds the newborn.

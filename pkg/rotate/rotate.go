@@ -122,6 +122,13 @@ type Undoer interface {
 	Undo(ctx context.Context) error
 }
 
+// Feed is an [Undoer] that hands out whichever token of its provider lives longest, so that its Undo can only revoke the
+// newborn. It is put back last, and only if every other sink was; and a newborn that it may have handed out before
+// anything was written is not revoked.
+type Feed interface {
+	Feeds() bool
+}
+
 // Checker is any adapter that can say beforehand whether it could do its work.
 type Checker interface {
 	// Check changes nothing. It returns all that is wrong at once, joined.

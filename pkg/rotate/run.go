@@ -68,6 +68,7 @@ func (x *run) run(parent context.Context) error {
 	x.cleanup = cleanup
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(cleaning, stop) })()
 	defer x.close()
+	x.plan.emergency = x.compromised(x.o) // what is left of it is told however far this run gets
 	var err error
 	if x.obs, err = x.survey(ctx, x.o); err != nil {
 		return err
@@ -551,6 +552,14 @@ func (x *run) revokeNewborn() error {
 		return nil
 	}
 	ctx := x.cleanup
+	for i := range x.Sinks {
+		if x.feed(i) > 0 && len(x.begun) == 0 {
+			if err := x.nobodyHolds(ctx); err != nil {
+				x.leave(x.newborn.Name)
+				return err
+			}
+		}
+	}
 	s := Step{Do: Revoke, At: x.Provider.String(), What: "the newborn " + x.newborn.Name}
 	t := x.newborn.Token
 	if t.ID == "" {

@@ -243,6 +243,11 @@ func Truthful(w *World, x *process) string {
 			return fmt.Sprintf("sink %d holds dead %s, and the run calls nobody", i, t.ID)
 		}
 	}
+	for _, t := range w.tokens {
+		if t.owner == x.owner && w.live(t) && t.stamp.Before(w.emergency) && len(res.Sinks) > 0 && !res.Person && !w.met[Stale] && !w.met[BlindList] {
+			return fmt.Sprintf("compromised %s lives on, and the run calls nobody", t.ID)
+		}
+	}
 	if x.err != nil || res.Outcome != rotate.Rotated {
 		return ""
 	}

@@ -172,6 +172,13 @@ func (c consumers) Verify(ctx context.Context, _ rotate.Credential) error {
 	var bad error
 	err := c.x.at(ctx, "verify", func() {
 		c.x.effect("verify")
+		if len(w.met) == 0 && !c.x.quiet {
+			for _, t := range w.tokens {
+				if t.owner == identity && w.live(t) && t.stamp.Before(w.emergency) {
+					w.breaks("a verification began while compromised %s lived on", t.ID)
+				}
+			}
+		}
 		holders := map[string]int{}
 		places := w.of(c.x.owner)
 		for i, p := range places {

@@ -8,33 +8,32 @@
 //     cannot be started, does not end in time or dies by a signal shows nothing: [rotate.ErrUnproven].
 //   - Its output is bounded, and passes the redactor before anybody sees it.
 //   - When it is over, its whole process group is gone.
+//   - With protocol: true it speaks the protocol of pkg/protocol instead, and these rules give way to those (protocol.go).
 package command
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/process"
 	"github.com/remint-dev/remint/internal/redact"
+	"github.com/remint-dev/remint/pkg/protocol"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
 const (
 	defaultTimeout = 5 * time.Minute
 
-	tempFail = 75              // EX_TEMPFAIL
-	keep     = 1500            // bytes of output, the last ones, that go into an error
-	grace    = 3 * time.Second // between SIGTERM and SIGKILL; a cancelled job has about ten in all
+	tempFail = 75 // EX_TEMPFAIL
 )
 
 // Program is a program that tries the credential. Run is needed. It is safe for concurrent use.
@@ -46,6 +45,12 @@ type Program struct {
 	Pass      []string          `yaml:"pass" example:"[GITHUB_REPOSITORY]" doc:"Names of variables of remint's own environment that the program gets besides PATH, HOME, USER, LOGNAME, LANG, LC_ALL, TZ, TMPDIR, TERM, SSL_CERT_FILE, SSL_CERT_DIR and those of proxies. Not the ones that hold credentials of remint."`
 	Dir       string            `yaml:"dir" doc:"Working directory; by default remint's own."`
 	Timeout   time.Duration     `yaml:"timeout" default:"5m" doc:"How long the program may run. When it is over, it is ended and nothing is proven."`
+	Repeat    bool              `yaml:"repeat" doc:"The program may run more than once in one run: it only looks, or makes consumers take up what they should have. attempts needs it."`
+
+	Protocol bool                     `yaml:"protocol" doc:"The program speaks the protocol of docs/protocol.md: it gets a request on standard input and prints an answer. Its exit status must be 0, and of the environment it gets PATH, HOME, TMPDIR, LANG and pass."`
+	With     map[string]string        `yaml:"with" example:"{account: web}" doc:"protocol: settings for the program; it gets them with every request. No secrets."`
+	Secrets  map[string]rotate.Secret `yaml:"secrets" example:"{api: {env: MY_API_TOKEN}}" doc:"protocol: credentials for the program, by names that it knows; it gets them on standard input."`
+	protocol.Pod
 
 	// Output, if not nil, gets what the program prints, as it comes and redacted. It is somebody else's text.
 	Output io.Writer `yaml:"-"`
@@ -57,14 +62,18 @@ var (
 )
 
 // String names the program and its arguments, such as "command:./smoke-test.sh --env production".
-func (p *Program) String() string { return "command:" + httpx.Clean(strings.Join(p.Run, " "), 80) }
+func (p *Program) String() string {
+	if p.Protocol {
+		return p.speaker().String()
+	}
+	return "command:" + httpx.Clean(strings.Join(p.Run, " "), 80)
+}
 
 // inherited variables say who and where, not with what right.
 var inherited = []string{"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM", "SSL_CERT_FILE", "SSL_CERT_DIR",
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}
 
 var (
-	nameRule = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	// ours are variables that may hold credentials of remint or of the job, and the runner's command files.
 	ours = regexp.MustCompile(`^(?:REMINT_|INPUT_|ACTIONS_)` +
 		`|^(?:AWS|FASTLY|FLY|FORGEJO|GITEA|GITHUB|OP|SIGNON|VAULT)_.*(?:TOKEN|SECRET|PASSWORD|KEY|CREDENTIAL)` +
@@ -83,12 +92,12 @@ func (p *Program) Validate() error {
 			bad("run", "an argument holds a NUL byte")
 		}
 	}
-	if p.SecretEnv != "" && !nameRule.MatchString(p.SecretEnv) {
+	if p.SecretEnv != "" && !process.IsVariable(p.SecretEnv) {
 		bad("secret-env", "%q is not the name of an environment variable", p.SecretEnv)
 	}
 	for name, value := range p.Env {
 		switch {
-		case !nameRule.MatchString(name):
+		case !process.IsVariable(name):
 			bad("env", "%q is not the name of an environment variable", name)
 		case name == p.SecretEnv:
 			bad("env", "%s holds the credential; it cannot have another value too", name)
@@ -98,7 +107,7 @@ func (p *Program) Validate() error {
 	}
 	for _, name := range p.Pass {
 		switch {
-		case !nameRule.MatchString(name):
+		case !process.IsVariable(name):
 			bad("pass", "%q is not the name of an environment variable", name)
 		case ours.MatchString(name):
 			bad("pass", "%s may hold a credential of remint's own or a command file of the runner, which no other program gets", name)
@@ -109,14 +118,18 @@ func (p *Program) Validate() error {
 	if p.Timeout < 0 {
 		bad("timeout", "must not be negative")
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.validateProtocol())...)
 }
 
-// Check implements [rotate.Checker]: the program and its directory exist.
-func (p *Program) Check(context.Context) error {
+// Check implements [rotate.Checker]: the program and its directory exist; if it speaks the protocol, it is asked.
+func (p *Program) Check(ctx context.Context) error {
 	err := p.Validate()
-	if err == nil {
-		err = p.find()
+	switch {
+	case err != nil:
+	case p.Protocol:
+		err = p.speaker().Ready(ctx, protocol.Request{Kind: protocol.Verifier}, nil)
+	default:
+		err = process.Find(p.Run[0], p.Dir)
 	}
 	if err != nil {
 		return &rotate.Error{Op: "check", At: p.String(), Err: err}
@@ -124,33 +137,16 @@ func (p *Program) Check(context.Context) error {
 	return nil
 }
 
-func (p *Program) find() error {
-	if p.Dir != "" {
-		if at, err := os.Stat(p.Dir); err != nil || !at.IsDir() {
-			return fmt.Errorf("%w: there is no directory %s", rotate.ErrConfig, p.Dir)
-		}
-	}
-	name := p.Run[0]
-	if filepath.Base(name) != name && !filepath.IsAbs(name) {
-		at, err := filepath.Abs(filepath.Join(p.Dir, name)) // as exec.Cmd resolves it
-		if err != nil {
-			return fmt.Errorf("%w: %s: %w", rotate.ErrConfig, name, err)
-		}
-		name = at
-	}
-	if _, err := exec.LookPath(name); err != nil {
-		return fmt.Errorf("%w: the program cannot be run: %w", rotate.ErrConfig, err)
-	}
-	return nil
-}
-
 // Verify implements [rotate.Verifier].
 func (p *Program) Verify(ctx context.Context, c rotate.Credential) error {
 	err := p.Validate()
-	if err == nil {
-		err = p.verify(ctx, c)
-	} else {
+	switch {
+	case err != nil:
 		err = fmt.Errorf("%w: nothing was run: %w", rotate.ErrUnproven, err)
+	case p.Protocol:
+		err = p.ask(ctx, c)
+	default:
+		err = p.verify(ctx, c)
 	}
 	if err != nil {
 		return &rotate.Error{Op: "verify", At: p.String(), Err: err}
@@ -175,19 +171,19 @@ func (p *Program) verify(ctx context.Context, c rotate.Credential) error {
 	}
 	var secrets redact.Set
 	secrets.Add(c.Secret.Reveal())
-	out := &tail{}
+	out := &process.Tail{}
 	var to io.Writer = out
 	if p.Output != nil {
 		to = io.MultiWriter(out, lenient{p.Output})
 	}
 	w := secrets.Writer(to)
 	cmd.Stdout, cmd.Stderr = w, w // one writer for both, so one pipe, and lines in their order
-	end := group(cmd)
+	end := process.Group(cmd)
 	err := cmd.Run()
 	end()
 	_ = w.Close()
 	said := ""
-	if text := out.last(); text != "" {
+	if text := out.Last(); text != "" {
 		said = "; it said: " + text
 	}
 	var exit *exec.ExitError
@@ -236,35 +232,4 @@ type lenient struct{ to io.Writer }
 func (l lenient) Write(p []byte) (int, error) {
 	_, _ = l.to.Write(p)
 	return len(p), nil
-}
-
-// tail keeps the last bytes written to it.
-type tail struct {
-	text []byte
-	cut  bool
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.text = append(t.text, p...)
-	if over := len(t.text) - keep; over > 0 {
-		t.text = append(t.text[:0], t.text[over:]...)
-		t.cut = true
-	}
-	return len(p), nil
-}
-
-// last returns the last lines as one.
-func (t *tail) last() string {
-	text, before := t.text, ""
-	if t.cut {
-		before = "… "
-		if _, rest, ok := bytes.Cut(text, []byte("\n")); ok && len(rest) > 0 {
-			text = rest
-		}
-	}
-	lines := strings.FieldsFunc(string(text), func(r rune) bool { return r == '\n' || r == '\r' })
-	if said := httpx.Clean(strings.Join(lines, " | "), 3*keep); said != "" {
-		return before + said
-	}
-	return ""
 }

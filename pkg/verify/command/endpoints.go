@@ -11,6 +11,9 @@ var _ rotate.Connector = (*Program)(nil)
 
 // Endpoints implements [rotate.Connector]. What a program contacts nobody can say but itself.
 func (p *Program) Endpoints() []rotate.Endpoint {
+	if p.Protocol {
+		return p.speaker().Endpoints()
+	}
 	name := ""
 	if len(p.Run) > 0 {
 		name = httpx.Clean(p.Run[0], 80)
