@@ -13,13 +13,15 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/util/httpstream"
-	"k8s.io/apimachinery/pkg/util/httpstream/spdy"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
+	transportspdy "k8s.io/client-go/transport/spdy"
 	"k8s.io/client-go/transport/websocket"
 	"k8s.io/client-go/util/exec"
 	"k8s.io/klog/v2"
+	"k8s.io/streaming/pkg/httpstream"
+	"k8s.io/streaming/pkg/httpstream/spdy"
 
 	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -27,7 +29,8 @@ import (
 
 // This file runs a program in a pod. Its rules:
 //
-//   - Over WebSocket; over SPDY only if the server refuses the upgrade, when nothing has run yet. A program is never
+//   - Over WebSocket; over SPDY only if the server refuses the upgrade, when nothing has run yet: an old one, a proxy,
+//     or a role with create but not get on pods/exec, which some servers want for a WebSocket. A program is never
 //     started twice, and no redirect is followed.
 //   - Arguments are written to audit logs, so a secret never stands there: it goes over the standard streams.
 //   - Time and output are bounded, and nothing is written to the caller's writers once Exec has returned.
@@ -74,11 +77,16 @@ func (c *Cluster) Exec(ctx context.Context, namespace, pod, container string, co
 	if stderr != nil {
 		options.Stderr = &bad
 	}
-	executor, err := l.executor(namespace, pod, container, command, options)
+	socket, old, err := l.executors(namespace, pod, container, command, options)
 	if err != nil {
 		return err
 	}
-	err = executor.StreamWithContext(ctx, options)
+	if err = socket.StreamWithContext(ctx, options); httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err) {
+		// Nothing has run. What the first refusal said is clearer than what the second says.
+		if second := old.StreamWithContext(ctx, options); second == nil || explains(second) || !explains(err) || started(second) {
+			err = second
+		}
+	}
 	if cause := context.Cause(ctx); cause != nil && (errors.Is(cause, rotate.ErrLimit) || err != nil) {
 		if errors.Is(cause, rotate.ErrLimit) {
 			return fmt.Errorf("%w: the program in pod %s wrote more than %d bytes; it was left to itself", rotate.ErrLimit, pod, ExecOutput)
@@ -88,8 +96,29 @@ func (c *Cluster) Exec(ctx context.Context, namespace, pod, container string, co
 	return c.ended(err, namespace, pod)
 }
 
-// executor makes the request: one for each way to speak.
-func (l *link) executor(namespace, pod, container string, command []string, options remotecommand.StreamOptions) (remotecommand.Executor, error) {
+// explains reports whether an error holds what the API server said.
+func explains(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(cause(err), &status)
+}
+
+// started reports whether an error is that of a program which ran.
+func started(err error) bool {
+	var exit exec.ExitError
+	return errors.As(err, &exit)
+}
+
+// cause is what an upgrade failed with, since the error for it does not unwrap.
+func cause(err error) error {
+	var upgrade *httpstream.UpgradeFailureError
+	if errors.As(err, &upgrade) && upgrade.Cause != nil {
+		return upgrade.Cause
+	}
+	return err
+}
+
+// executors make the request: one for each way to speak.
+func (l *link) executors(namespace, pod, container string, command []string, options remotecommand.StreamOptions) (socket, old remotecommand.Executor, err error) {
 	at := l.wire.under.URL()
 	at.Path = strings.TrimSuffix(at.Path, "/") + "/api/v1/namespaces/" + namespace + "/pods/" + pod + "/exec"
 	query := url.Values{"command": command}
@@ -120,21 +149,17 @@ func (l *link) executor(namespace, pod, container string, command []string, opti
 		}
 		return authorized(rt)
 	}
-	socket, err := remotecommand.NewWebSocketExecutor(settings, http.MethodGet, at.String())
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", rotate.ErrConfig, err)
+	if socket, err = remotecommand.NewWebSocketExecutor(settings, http.MethodGet, at.String()); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", rotate.ErrConfig, err)
 	}
 	upgrade, err := spdy.NewRoundTripperWithConfig(spdy.RoundTripperConfig{TLS: conf, Proxier: proxy, PingPeriod: 5 * time.Second})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", rotate.ErrConfig, err)
+		return nil, nil, fmt.Errorf("%w: %w", rotate.ErrConfig, err)
 	}
-	old, err := remotecommand.NewSPDYExecutorRejectRedirects(authorized(upgrade), upgrade, http.MethodPost, at)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", rotate.ErrConfig, err)
+	if old, err = remotecommand.NewSPDYExecutorRejectRedirects(authorized(upgrade), transportspdy.NewUpgraderForStreaming(upgrade), http.MethodPost, at); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", rotate.ErrConfig, err)
 	}
-	return remotecommand.NewFallbackExecutor(socket, old, func(err error) bool {
-		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
-	})
+	return socket, old, nil
 }
 
 // authorizing says who we are.
@@ -154,15 +179,13 @@ func (a authorizing) RoundTrip(r *http.Request) (*http.Response, error) {
 // ended says how a program ended, in words of ours.
 func (c *Cluster) ended(err error, namespace, pod string) error {
 	var exit exec.ExitError
-	var upgrade *httpstream.UpgradeFailureError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &exit) && exit.Exited():
 		return &ExitError{exit.ExitStatus()}
-	case errors.As(err, &upgrade) && upgrade.Cause != nil:
-		err = upgrade.Cause // it does not unwrap
 	}
+	err = cause(err)
 	said := c.Fault(err, "create", "pods/exec", namespace, pod)
 	if !errors.Is(said, err) && errors.Is(said, rotate.ErrTemporary) {
 		// What the node's own server says stands in the text only; it holds no output of the program.
