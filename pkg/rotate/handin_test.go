@@ -45,16 +45,16 @@ func TestHandIn(t *testing.T) {
 		warns  string
 	}{
 		{"not due", token("young", -10, 110), known, nil, Options{}, "", "", false, ""},
-		{"due, nothing handed in", old, known, nil, Options{}, "", "nothing that could be taken was handed in", true, "nothing that could be taken"},
-		{"due, nothing handed in, and the end is near", dying, known, nil, Options{}, "", "nothing that could be taken", false, "nothing that could be taken"},
+		{"hand-in: due, and nothing handed in, is a warning", old, known, nil, Options{}, "", "nothing that could be taken was handed in", true, "nothing that could be taken"},
+		{"hand-in: due, nothing handed in, and the end is near", dying, known, nil, Options{}, "", "nothing that could be taken", false, "nothing that could be taken"},
 		{"consumers are dead, nothing handed in", old, dead, nil, Options{}, "", "nothing that could be taken", false, ""},
 		{"forced, nothing handed in", token("young", -10, 110), known, nil, Options{Force: true}, "", "nothing that could be taken", false, ""},
-		{"handed in and due", old, known, &held{state: known, token: fresh}, Options{}, Taking, "", false, ""},
+		{"hand-in: taken when due", old, known, &held{state: known, token: fresh}, Options{}, Taking, "", false, ""},
 		{"handed in before it was due", token("young", -10, 110), known, &held{state: known, token: fresh}, Options{}, Taking, "", false, ""},
-		{"handed in is what is held", fresh, known, &held{state: known, token: fresh}, Options{}, "", "", false, ""},
-		{"handed in is older than what is held", fresh, known, &held{state: known, token: old}, Options{}, Revoke, "", false, "is older than fresh"},
-		{"handed in is dead, and it is due", old, known, &held{state: dead}, Options{}, "", "nothing that could be taken", true, "does not work"},
-		{"handed in is compromised itself", old, known, &held{state: known, token: fresh}, Options{Compromised: now.Add(-time.Hour)}, "", "nothing that could be taken", false, "is itself compromised"},
+		{"hand-in: handed in again", fresh, known, &held{state: known, token: fresh}, Options{}, "", "", false, ""},
+		{"hand-in: older than what is held", fresh, known, &held{state: known, token: old}, Options{}, Revoke, "", false, "is older than fresh"},
+		{"hand-in: dead", old, known, &held{state: dead}, Options{}, "", "nothing that could be taken", true, "does not work"},
+		{"hand-in: itself compromised", old, known, &held{state: known, token: fresh}, Options{Compromised: now.Add(-time.Hour)}, "", "nothing that could be taken", false, "is itself compromised"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &Rotation{ID: "id", Name: "web", Provider: maker{}, Sinks: []Sink{markedSink{}}, Every: 75 * Tick, HandIn: &HandIn{},

@@ -23,11 +23,11 @@ var mutants = []mutant{
 	{"does not ask whether a token is older than what every sink holds", "retire.go",
 		"	if !t.Created.Before(low.Created) {", "	if false {", ""},
 	{"forgets the sinks it did not write", "retire.go",
-		"	low, ok := floor(x.fresh)\n	if !ok {", "	low, ok := x.newborn.Token, true\n	if !ok {", "procedures.md 4.1: three consumers, two rotated"},
+		"	low, ok := floor(x.fresh)\n	if !ok {", "	low, ok := x.newborn.Token, true\n	if !ok {", "manual procedure for Fly: three consumers, two rotated"},
 	{"ignores that a sink could not be written", "run.go",
 		"len(x.failed) > 0 && (!x.urgent()", "len(x.failed) > 9 && (!x.urgent()", "scripts without set -e"},
 	{"revokes by name without its fingerprint", "name.go",
-		"&& strings.HasPrefix(m[3], tail(id))", "", "\"delete where name = X\": procedures.md 2.1 row 2, old and new have one name"},
+		"&& strings.HasPrefix(m[3], tail(id))", "", "\"delete where name = X\": step 2 of the manual procedure for Fastly, old and new have one name"},
 	{"takes minted names of others for adopted ones", "survey.go",
 		"	return !minted && r.Adopt(t)", "	return !minted && r.Adopt(t) || minted && sameName(r.Name, t)", ""},
 	{"revokes what was made by hand and never named", "survey.go",
@@ -38,7 +38,7 @@ var mutants = []mutant{
 	{"takes an unproven verification for a passed one", "run.go",
 		"	if err == nil {\n		x.passed++\n	}\n	return err", "	if errors.Is(err, ErrUnproven) {\n		return nil\n	}\n	return err", ""},
 	{"takes a failed verification for a passed one", "run.go",
-		"	if err == nil {\n		x.passed++\n	}\n	return err", "	_ = err\n	return nil", "procedures.md 4.1: a health check that ends in || echo"},
+		"	if err == nil {\n		x.passed++\n	}\n	return err", "	_ = err\n	return nil", "manual procedure for Fly: a health check that ends in || echo"},
 	{"revokes the newborn although a write had begun", "run.go",
 		"	case len(x.begun) == 0:", "	case len(x.failed) > 0, len(x.begun) == 0:", ""},
 	{"revokes the newborn although not every sink was put back", "restore.go",
@@ -54,13 +54,13 @@ var mutants = []mutant{
 	{"leaves the newborn of a failed proof alive", "run.go",
 		"	case len(x.begun) == 0:\n		return errors.Join(err, x.revokeNewborn())", "	case len(x.begun) == 0:\n		return err", ""},
 	{"repairs no sink that was forgotten", "decide.go",
-		"			case newest.ID != \"\" && h.token.ID != newest.ID:", "			case false:", "procedures.md 4 row 10: the CI copy not synced"},
+		"			case newest.ID != \"\" && h.token.ID != newest.ID:", "			case false:", "manual procedure for Fly: the CI copy not synced"},
 	{"never retires what an earlier run superseded", "plan.go",
-		"	case len(d.retire) > 0 || d.verifies():", "	case false:", "forgotten old tokens: procedures.md section 9"},
+		"	case len(d.retire) > 0 || d.verifies():", "	case false:", "forgotten old tokens"},
 	{"does not look at the grace", "decide.go",
 		"	if r.Grace > 0 && now.Before(end) {", "	if false {", ""},
 	{"no back-off and no limit on live generations", "decide.go",
-		"	case n >= r.maxRevoke():", "	case n >= 1000:", "account limit of 100 tokens reached by strays: procedures.md section 5"},
+		"	case n >= r.maxRevoke():", "	case n >= 1000:", "account limit of 100 tokens reached by strays"},
 	{"no back-off", "decide.go",
 		"	case n >= 4 && !d.urgent:", "	case false:", ""},
 	{"a dead consumer does not make it due", "decide.go",
@@ -74,11 +74,11 @@ var mutants = []mutant{
 	{"spares compromised tokens while a sink cannot be written", "retire.go",
 		"		for i := range x.Sinks {\n			if x.fresh == nil", "		if !x.allWritten() {\n			return \"a sink could not be written\"\n		}\n		for i := range x.Sinks {\n			if x.fresh == nil", ""},
 	{"rotates whatever the age", "decide.go",
-		"	case !now.Before(old):", "	case true:", "cron at the interval: procedures.md section 6"},
+		"	case !now.Before(old):", "	case true:", "cron at the interval"},
 	{"mints again when a mint failed", "run.go",
 		"		c, err := x.Provider.Mint(ctx, name)\n", "		c, err := x.Provider.Mint(ctx, name)\n		if err != nil {\n			c, err = x.Provider.Mint(ctx, name)\n		}\n", "fly-go and HTTP clients that retry a POST"},
 	{"reports success after giving up", "run.go",
-		"	if err := x.incomplete(); err != nil {\n		return err\n	}\n", "", "flyctl tokens revoke prints the failure and exits 0: procedures.md 4.1"},
+		"	if err := x.incomplete(); err != nil {\n		return err\n	}\n", "", "flyctl tokens revoke prints the failure and exits 0"},
 	{"revokes what another run's sinks hold", "retire.go",
 		"	case a.Mark.Token.ID == x.newborn.ID,", "	case true, a.Mark.Token.ID == x.newborn.ID,", ""},
 	{"does not look for a newborn whose answer was lost", "run.go",
@@ -97,7 +97,7 @@ var mutants = []mutant{
 	{"takes a compromised token that was handed in", "decide.go",
 		"	case h.token.Created.Before(compromised):", "	case false:", ""},
 	{"mints where a person must", "plan.go",
-		"	if r.HandIn != nil {\n		p.add(Step{Do: Taking", "	if false {\n		p.add(Step{Do: Taking", "accounts with forced SSO: procedures.md 2.4"},
+		"	if r.HandIn != nil {\n		p.add(Step{Do: Taking", "	if false {\n		p.add(Step{Do: Taking", "accounts with forced SSO"},
 	// Services that keep no names.
 	{"takes nameless tokens for nobody's", "survey.go",
 		"			return r.Adopt != nil && r.Adopt(t)\n", "			return false\n", "signon.md: tokens have no name"},
@@ -139,7 +139,7 @@ var mutants = []mutant{
 }
 
 // manualProcedure is where a token was deleted before its successor existed.
-const manualProcedure = "procedures.md 2.1 row 3: the old key deleted first"
+const manualProcedure = "step 3 of the manual procedure for Fastly: the old key deleted first"
 
 // TestMutants plants each mutant with an overlay and expects the tests to catch it. It compiles the engine once a
 // mutant, so it runs only with REMINT_MUTANTS=1. What caught a mutant before is tried first; with REMINT_MUTANTS=quick
