@@ -95,6 +95,12 @@ func Play(t Topology, s Schedule) (*World, string) {
 
 // converge lets what was left ripen, and says what is wrong in the end, or "".
 func (w *World) converge() string {
+	if n := w.Generations(); n >= 4 { // the next mint waits for the back-off
+		for range 1 << (n - 3) {
+			time.Sleep(rotate.Tick)
+			w.Tick()
+		}
+	}
 	for left := w.Grace; left > 0; left -= rotate.Tick {
 		time.Sleep(rotate.Tick)
 		w.Tick()
