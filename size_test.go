@@ -19,7 +19,7 @@ import (
 // whose use makes the linker keep every exported method of every type.
 const (
 	mostBytes  = 31_000_000 // of the stripped static binary for linux/amd64
-	mostZipped = 12_000_000  // of gzip -9
+	mostZipped = 12_000_000 // of gzip -9
 	mostMemory = 48 << 10   // KiB at the peak of a rehearsal
 )
 

@@ -18,10 +18,10 @@ const idleMost = time.Second
 func TestExporter(t *testing.T) {
 	newKube(t)
 	t.Parallel()
-	t.Run("three environments", func(t *testing.T) { t.Parallel(); threeEnvironments(t) })
-	t.Run("refused in the second", func(t *testing.T) { t.Parallel(); refusedInSecond(t) })
+	t.Run("step 15: three environments", func(t *testing.T) { t.Parallel(); threeEnvironments(t) })
+	t.Run("step 15: refused in the second", func(t *testing.T) { t.Parallel(); refusedInSecond(t) })
 	t.Run("a Job that fails", func(t *testing.T) { t.Parallel(); failingJob(t) })
-	t.Run("taken at the second restart", func(t *testing.T) { t.Parallel(); takenAtSecond(t) })
+	t.Run("step 13: taken at the second restart", func(t *testing.T) { t.Parallel(); takenAtSecond(t) })
 	const (
 		put   = "Staging aws POST / secretsmanager.PutSecretValue" // the first is the check's
 		stage = "Staging aws POST / secretsmanager.UpdateSecretVersionStage"

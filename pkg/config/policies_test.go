@@ -84,11 +84,11 @@ func TestPolicyProblems(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"attempts with a dispatch", head + "    attempts: 2\n    verify: [{dispatch: {workflow: deploy.yml, repository: a/b, forge: github, url: 'https://api.github.com', token: {env: T}}}]", "7:15: rotations[0].verify[0].dispatch: cannot be run again in one run"},
 		{"attempts out of range", head + "    attempts: 11\n    verify: [{http: 'https://example.com'}]", "want a number from 1 to 10"},
-		{"logs alone prove nothing", head + "    cluster: {server: 'https://api.example.com', token: {env: T}}\n    verify: [{pod-logs: {deployment: web, refuse: [x]}}]", "shows that something is wrong, but never that a token works"},
+		{"step 13: logs alone are no proof", head + "    cluster: {server: 'https://api.example.com', token: {env: T}}\n    verify: [{pod-logs: {deployment: web, refuse: [x]}}]", "shows that something is wrong, but never that a token works"},
 		{"a cluster that is none", head + "    cluster: {namespace: x}\n    verify: [{rollout: web}]", "rotations[0].cluster"},
 		{"a cluster of an adapter that is none", head + "    verify: [{rollout: {deployment: web, cluster: {eks: a, server: 'https://x.example.com'}}}]", "rotations[0].verify[0].rollout.cluster"},
 		{"left to people and more", "rotations:\n  - name: a\n    manual: by hand\n    sinks: []\n", "4:5: rotations[0].sinks: a rotation that is left to people has a name and nothing else"},
-		{"hand-in as text", head + "    hand-in: fo1_secret\n    verify: [{http: 'https://example.com'}]", "a credential is never written in a configuration"},
+		{"hand-in: a token written down is refused", head + "    hand-in: fo1_secret\n    verify: [{http: 'https://example.com'}]", "a credential is never written in a configuration"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Load([]byte(tt.text), with(map[string]string{"T": "fo1_canary"}))

@@ -10,7 +10,7 @@ import (
 )
 
 // What a person made is what was asked for, or every difference is named. No password is needed, and none is sent.
-func TestInspect(t *testing.T) {
+func handedInIsInspected(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Second)
 	w := newWorld(t)
 	good := emulated.Row{Name: "by hand", Automation: true, Role: "user", Scope: "global:read", Services: w.integration(),
@@ -64,7 +64,7 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-func TestInspectUserToken(t *testing.T) {
+func handedInUserToken(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Second)
 	w := newWorld(t)
 	_, text := w.AddToken(emulated.Row{Name: "mine", Scope: "global:read", Services: w.integration(), Created: now, Expires: now.Add(90 * 24 * time.Hour)})
@@ -76,7 +76,7 @@ func TestInspectUserToken(t *testing.T) {
 	says(t, w.user().Inspect(t.Context(), rotate.NewSecret(text)), rotate.ErrConflict, "does not list it")
 }
 
-func TestInstructions(t *testing.T) {
+func peopleAreInstructed(t *testing.T) {
 	w := newWorld(t)
 	p := w.provider()
 	p.Customer = emulated.Customer

@@ -1,7 +1,7 @@
 package fastly
 
-// The column "leads to" of the manual procedure for a Fastly token, row by row: what a person does at a fault, and
-// what the provider does.
+// The manual procedure for a Fastly token, and what a fault in each of its steps leads to. A test is named after the step
+// that it is about; docs/fastly-exporter.md has the steps, and names every test that is called so.
 
 import (
 	"context"
@@ -18,8 +18,55 @@ import (
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
-// Row 1: a wrong password is refused, and never sent again: Fastly locks users out.
-func TestWrongPasswordIsSentOnce(t *testing.T) {
+// TestProcedure runs what is one test for a step. Tests with a table are further below, and their rows are named likewise.
+func TestProcedure(t *testing.T) {
+	for _, x := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"step 1: a wrong password is refused and not sent again", wrongPasswordIsSentOnce},
+		{"step 1: a lost answer to the password is no refusal", lostSudoIsNoRefusal},
+		{"step 1: Fastly asks for the password again and gets it once", sudoThatShowsLate},
+		{"step 1: Fastly asks for the password for ever and gets it twice", sudoThatNeverShows},
+		{"step 1: no other refusal of a create is repeated", otherRefusalsOfACreateAreFinal},
+		{"step 1: forced single sign-on is refused, and hand-in named", forcedSSONamesHandIn},
+		{"step 1: a missing password is refused before anything is minted", missingPasswordIsRefusedBeforehand},
+		{"step 1: a missing one-time code is named", oneTimeCodes},
+		{"step 2: every page of the list is read", listReadsAllPages},
+		{"step 2: old and new of one name are told apart", sameNameIsToldApartByID},
+		{"step 3: a token that is gone counts as revoked", revokeOfATokenThatIsGone},
+		{"step 3: a refused revocation is repeated, then given back", refusedRevocationIsRepeatedThenGivenBack},
+		{"step 3: a revocation counts once the list shows it", revocationIsConfirmed},
+		{"step 3: the credential in use and the legacy token are never revoked", untouchableTokens},
+		{"step 4: a wider token that cannot be revoked is reported", widerTokenThatCannotBeRevoked},
+		{"step 4: with a hundred live tokens nothing is minted", limitReached},
+		{"step 5: an empty or over-long name is refused", namesThatAreRefused},
+		{"step 7: the limit to services holds however Fastly reads the request", servicesAloneOrLimited},
+		{"step 7: an account without services is refused", emptyAccountIsRefused},
+		{"step 7: a set that differs from the old token's is a warning", setIsComparedWithTheOldTokens},
+		{"step 8: a year is a calendar year", calendarYears},
+		{"step 8: an expiry that Fastly refuses is a wrong configuration", refusedExpiry},
+		{"step 9: a create whose answer is lost is not repeated", lostCreateIsNotRepeated},
+		{"hand-in: every difference from what was asked for is named", handedInIsInspected},
+		{"hand-in: a user token is of the user who asks", handedInUserToken},
+		{"hand-in: a person is told what to click", peopleAreInstructed},
+		{"token rule: an expired token answers 401, a revoked one 401 or 403", deadSecrets},
+		{"token rule: only a superuser's unlimited token mints", checkOfWrongCredentials},
+		{"token rule: scopes are a set, however they are written", scopesAreASet},
+		{"token rule: a token that may only purge is known without asking", purgersThatMayNotAsk},
+		{"token rule: a token is never edited", nothingIsEdited},
+		{"token rule: expired tokens and other users' are not among the hundred", othersDoNotCount},
+		{"token rule: what is unused for long is a warning", unusedForLong},
+		{"token rule: every service only if said", allServicesOnlyIfSaid},
+		{"token rule: an error repeats no secret", echoedCredentialsAreBlotted},
+		{"token rule: a list keeps no secret", listKeepsNoSecret},
+	} {
+		t.Run(x.name, x.test)
+	}
+}
+
+// A wrong password is refused, and never sent again: Fastly locks users out.
+func wrongPasswordIsSentOnce(t *testing.T) {
 	w := newWorld(t)
 	shared := &Account{}
 	for i, p := range []*Provider{w.provider(), w.provider()} {
@@ -46,8 +93,8 @@ func TestWrongPasswordIsSentOnce(t *testing.T) {
 	}
 }
 
-// Row 1: whether the password was right is not known, so it was not refused.
-func TestLostSudoIsNoRefusal(t *testing.T) {
+// Whether the password was right is not known, so it was not refused.
+func lostSudoIsNoRefusal(t *testing.T) {
 	for name, fault := range map[string]emulate.Fault{"lost": {}, "502": emulated.BadGateway(1), "429": emulated.Limited(time.Now().Add(time.Hour), 1)} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -66,8 +113,8 @@ func TestLostSudoIsNoRefusal(t *testing.T) {
 	}
 }
 
-// Row 1: the answer that asks for sudo leads to sudo and create once more, and no other answer does.
-func TestSudoThatShowsLate(t *testing.T) {
+// The answer that asks for sudo leads to sudo and create once more, and no other answer does.
+func sudoThatShowsLate(t *testing.T) {
 	w := newWorld(t)
 	w.Faults.Plant("mint", emulated.Refusal(403, sudoNeeded, 1))
 	if _, err := w.provider().Mint(t.Context(), minted("x", 'a')); err != nil {
@@ -78,7 +125,7 @@ func TestSudoThatShowsLate(t *testing.T) {
 	}
 }
 
-func TestSudoThatNeverShows(t *testing.T) {
+func sudoThatNeverShows(t *testing.T) {
 	w := newWorld(t)
 	w.Set(func(q *emulated.Quirks) { q.SudoDelay = time.Hour })
 	_, err := w.provider().Mint(t.Context(), minted("x", 'a'))
@@ -88,7 +135,7 @@ func TestSudoThatNeverShows(t *testing.T) {
 	}
 }
 
-func TestOtherRefusalsOfACreateAreFinal(t *testing.T) {
+func otherRefusalsOfACreateAreFinal(t *testing.T) {
 	for name, f := range map[string]emulate.Fault{
 		"403": emulated.Refusal(403, "You must POST /sudo to access this endpoint.", 1), "401": emulated.Refusal(401, sudoNeeded, 1),
 		"429": emulated.Limited(time.Now().Add(time.Hour), 1), "502": emulated.BadGateway(1), "400": emulated.Refusal(400, "Bad request", 1),
@@ -111,8 +158,8 @@ func TestOtherRefusalsOfACreateAreFinal(t *testing.T) {
 	}
 }
 
-// Row 1: an account that forces single sign-on or MFA.
-func TestForcedSSONamesHandIn(t *testing.T) {
+// An account that forces single sign-on or MFA.
+func forcedSSONamesHandIn(t *testing.T) {
 	w := newWorld(t)
 	w.Set(func(q *emulated.Quirks) { q.ForcedSSO = true })
 	_, err := w.provider().Mint(t.Context(), minted("x", 'a'))
@@ -122,7 +169,7 @@ func TestForcedSSONamesHandIn(t *testing.T) {
 	}
 }
 
-func TestMissingPasswordIsRefusedBeforehand(t *testing.T) {
+func missingPasswordIsRefusedBeforehand(t *testing.T) {
 	w := newWorld(t)
 	p := w.provider()
 	p.Username, p.Password = rotate.Secret{}, rotate.Secret{}
@@ -137,8 +184,8 @@ func TestMissingPasswordIsRefusedBeforehand(t *testing.T) {
 	}
 }
 
-// Row 1: one-time codes.
-func TestOneTimeCodes(t *testing.T) {
+// One-time codes.
+func oneTimeCodes(t *testing.T) {
 	const secret = "JBSWY3DPEHPK3PXP"
 	setup := func(t *testing.T) *world {
 		w := newWorld(t)
@@ -177,8 +224,8 @@ func TestOneTimeCodes(t *testing.T) {
 	}
 }
 
-// Row 2: all pages are read, and a page that cannot be had fails the list.
-func TestListReadsAllPages(t *testing.T) {
+// All pages are read, and a page that cannot be had fails the list.
+func listReadsAllPages(t *testing.T) {
 	w := newWorld(t)
 	for i := range 7 {
 		w.AddToken(emulated.Row{Name: "exporter " + string(rune('a'+i)), Automation: true})
@@ -200,8 +247,8 @@ func TestListReadsAllPages(t *testing.T) {
 	says(t, err, rotate.ErrDenied, "superuser")
 }
 
-// Rows 2 and 3: old and new bear one name, so only the ID counts.
-func TestSameNameIsToldApartByID(t *testing.T) {
+// Old and new bear one name, so only the ID counts.
+func sameNameIsToldApartByID(t *testing.T) {
 	w := newWorld(t)
 	const name = "GOV.UK prometheus-fastly-exporter token for Integration"
 	old, _ := w.AddToken(emulated.Row{Name: name, Automation: true, Services: w.integration(), Created: time.Now().Add(-300 * 24 * time.Hour)})
@@ -221,15 +268,15 @@ func TestSameNameIsToldApartByID(t *testing.T) {
 	}
 }
 
-// Row 3: a token that is gone is revoked; a refusal is asked again, then given back; the wrong ones are never touched.
-func TestRevokeOfATokenThatIsGone(t *testing.T) {
+// A token that is gone is revoked; a refusal is asked again, then given back; the wrong ones are never touched.
+func revokeOfATokenThatIsGone(t *testing.T) {
 	w := newWorld(t)
 	if err := w.provider().Revoke(t.Context(), rotate.Token{ID: emulated.NewID(), Name: "x"}); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestRefusedRevocationIsRepeatedThenGivenBack(t *testing.T) {
+func refusedRevocationIsRepeatedThenGivenBack(t *testing.T) {
 	for _, status := range []int{401, 403} {
 		w := newWorld(t)
 		r, _ := w.AddToken(emulated.Row{Name: "x", Automation: true})
@@ -246,7 +293,7 @@ func TestRefusedRevocationIsRepeatedThenGivenBack(t *testing.T) {
 	}
 }
 
-func TestRevocationIsConfirmed(t *testing.T) {
+func revocationIsConfirmed(t *testing.T) {
 	w := newWorld(t)
 	r, _ := w.AddToken(emulated.Row{Name: "x", Automation: true})
 	w.Set(func(q *emulated.Quirks) { q.UnseenRevocations = 2 })
@@ -261,7 +308,7 @@ func TestRevocationIsConfirmed(t *testing.T) {
 	says(t, w.provider().Revoke(t.Context(), rotate.Token{ID: r.ID}), rotate.ErrUnproven, "accepted the revocation")
 }
 
-func TestUntouchableTokens(t *testing.T) {
+func untouchableTokens(t *testing.T) {
 	w := newWorld(t)
 	legacy, a := w.AddToken(emulated.Row{Name: "Global API Token"})
 	session, b := w.AddToken(emulated.Row{Name: "manage.fastly.com browser session"})
@@ -291,22 +338,22 @@ func TestUntouchableTokens(t *testing.T) {
 	says(t, err, rotate.ErrConfig)
 }
 
-// Row 4 and 6: what was minted is other than asked for.
+// What was minted is other than asked for.
 func TestOtherThanAskedForIsRevoked(t *testing.T) {
 	for name, x := range map[string]struct {
 		quirk func(*emulated.Quirks)
 		says  string
 	}{
-		"limit ignored":            {func(q *emulated.Quirks) { q.IgnoreLimit = true }, "every service"},
-		"limit ignored but echoed": {func(q *emulated.Quirks) { q.IgnoreLimit, q.Echo = true, true }, "every service"},
-		"one service more":         {func(q *emulated.Quirks) { q.ExtraServices = []string{"extraServiceId"} }, "extraServiceId"},
-		"one more, not said":       {func(q *emulated.Quirks) { q.ExtraServices, q.Echo = []string{"extraServiceId"}, true }, "extraServiceId"},
-		"wider scope":              {func(q *emulated.Quirks) { q.Scope = "global:read global" }, "scope"},
-		"other scope":              {func(q *emulated.Quirks) { q.Scope = "purge_all" }, "scope"},
-		"other role":               {func(q *emulated.Quirks) { q.Role = "engineer" }, "role"},
-		"longer life":              {func(q *emulated.Quirks) { q.Life = 91 * 24 * time.Hour }, "expires"},
-		"shorter life":             {func(q *emulated.Quirks) { q.Life = 89 * 24 * time.Hour }, "expires"},
-		"TLS":                      {func(q *emulated.Quirks) { q.TLS = true }, "TLS"},
+		"step 7: a limit to services that is ignored": {func(q *emulated.Quirks) { q.IgnoreLimit = true }, "every service"},
+		"step 7: a limit that is echoed, but ignored": {func(q *emulated.Quirks) { q.IgnoreLimit, q.Echo = true, true }, "every service"},
+		"step 7: one service more":                    {func(q *emulated.Quirks) { q.ExtraServices = []string{"extraServiceId"} }, "extraServiceId"},
+		"step 7: one service more, not said":          {func(q *emulated.Quirks) { q.ExtraServices, q.Echo = []string{"extraServiceId"}, true }, "extraServiceId"},
+		"step 6: a scope more":                        {func(q *emulated.Quirks) { q.Scope = "global:read global" }, "scope"},
+		"step 6: another scope":                       {func(q *emulated.Quirks) { q.Scope = "purge_all" }, "scope"},
+		"step 4: another role":                        {func(q *emulated.Quirks) { q.Role = "engineer" }, "role"},
+		"step 8: a longer life than configured":       {func(q *emulated.Quirks) { q.Life = 91 * 24 * time.Hour }, "expires"},
+		"step 8: a shorter life than configured":      {func(q *emulated.Quirks) { q.Life = 89 * 24 * time.Hour }, "expires"},
+		"step 4: TLS access":                          {func(q *emulated.Quirks) { q.TLS = true }, "TLS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -324,8 +371,8 @@ func TestOtherThanAskedForIsRevoked(t *testing.T) {
 	}
 }
 
-// Row 4: what cannot be revoked at once is told to the engine, and to a person.
-func TestWiderTokenThatCannotBeRevoked(t *testing.T) {
+// What cannot be revoked at once is told to the engine, and to a person.
+func widerTokenThatCannotBeRevoked(t *testing.T) {
 	w := newWorld(t)
 	w.Set(func(q *emulated.Quirks) { q.IgnoreLimit = true })
 	w.Faults.Plant("revoke", emulated.Refusal(403, "no", 3))
@@ -337,8 +384,8 @@ func TestWiderTokenThatCannotBeRevoked(t *testing.T) {
 	}
 }
 
-// Row 4: both ways in which Fastly may understand services.
-func TestServicesAloneOrLimited(t *testing.T) {
+// Both ways in which Fastly may understand services.
+func servicesAloneOrLimited(t *testing.T) {
 	for _, alone := range []bool{false, true} {
 		for _, status := range []int{0, 201} {
 			w := newWorld(t)
@@ -360,30 +407,41 @@ func TestServicesAloneOrLimited(t *testing.T) {
 	}
 }
 
-func TestLimitReached(t *testing.T) {
+func limitReached(t *testing.T) {
 	w := newWorld(t)
 	for range 99 {
 		w.AddToken(emulated.Row{Name: "stray", Automation: true})
 	}
-	w.AddToken(emulated.Row{Name: "expired", Automation: true, Expires: time.Now().Add(-time.Hour)})
 	p := w.provider()
 	if err := p.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	has(t, p.Warnings(), "99 live automation tokens")
-	w.AddUser(emulated.User{Login: "other@example.com", Password: "x"})
-	w.AddToken(emulated.Row{Name: "another user's", User: "other@example.com", Automation: true})
-	if err := w.provider().Check(t.Context()); err != nil {
-		t.Errorf("another user's token counts: %v", err)
-	}
 	w.AddToken(emulated.Row{Name: "the last", Automation: true})
 	says(t, w.provider().Check(t.Context()), rotate.ErrLimit, "100 live automation tokens", "revoke")
 	_, err := p.Mint(t.Context(), minted("x", 'a'))
 	says(t, err, rotate.ErrConfig, "number of live tokens")
 }
 
-// Row 5: names.
-func TestNamesThatAreRefused(t *testing.T) {
+func othersDoNotCount(t *testing.T) {
+	w := newWorld(t)
+	for range 99 {
+		w.AddToken(emulated.Row{Name: "stray", Automation: true})
+	}
+	w.AddToken(emulated.Row{Name: "expired", Automation: true, Expires: time.Now().Add(-time.Hour)})
+	if err := w.provider().Check(t.Context()); err != nil {
+		t.Errorf("an expired token counts: %v", err)
+	}
+	w.AddUser(emulated.User{Login: "other@example.com", Password: "x"})
+	w.AddToken(emulated.Row{Name: "another user's", User: "other@example.com", Automation: true})
+	if err := w.provider().Check(t.Context()); err != nil {
+		t.Errorf("another user's token counts: %v", err)
+	}
+	w.AddToken(emulated.Row{Name: "the hundredth", Automation: true})
+	says(t, w.provider().Check(t.Context()), rotate.ErrLimit)
+}
+
+func namesThatAreRefused(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"", "  ", strings.Repeat("x", 256), "a\nb", "a\x00"} {
 		_, err := w.provider().Mint(t.Context(), name)
@@ -394,7 +452,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 	}
 }
 
-// Row 7: the set of services.
+// The set of services.
 func TestServiceSets(t *testing.T) {
 	w := newWorld(t)
 	w.AddService(emulated.Service{Name: "twice"})
@@ -406,15 +464,15 @@ func TestServiceSets(t *testing.T) {
 		want     []string // names
 		says     string
 	}{
-		"contains, in any case and place": {Services{Contains: []string{"iNTEGRATION"}}, []string{"Integration GOV.UK", "Integration Assets", "GOV.UK App mobile backend - integration"}, ""},
-		"exact name":                      {Services{Name: []string{"Staging GOV.UK"}}, []string{"Staging GOV.UK"}, ""},
-		"ID and contains together":        {Services{ID: []string{w.ids["Staging GOV.UK"]}, Contains: []string{"production"}}, []string{"Staging GOV.UK", "Production GOV.UK"}, ""},
-		"unknown name":                    {Services{Name: []string{"staging gov.uk"}}, nil, `did you mean "Staging GOV.UK"?`},
-		"part of a name":                  {Services{Name: []string{"Staging"}}, nil, `no service named "Staging"`},
-		"unknown ID":                      {Services{ID: []string{"nope"}}, nil, "no service with the ID nope"},
-		"nothing contains it":             {Services{Contains: []string{"integration", "sandbox"}}, nil, `contains "sandbox"`},
-		"a name of two":                   {Services{Name: []string{"twice"}}, nil, "2 services are named"},
-		"a deleted one":                   {Services{Name: []string{"gone"}}, nil, "no service named"},
+		"step 7: contains, in any case and place":          {Services{Contains: []string{"iNTEGRATION"}}, []string{"Integration GOV.UK", "Integration Assets", "GOV.UK App mobile backend - integration"}, ""},
+		"step 7: an exact name":                            {Services{Name: []string{"Staging GOV.UK"}}, []string{"Staging GOV.UK"}, ""},
+		"step 7: an ID and contains together":              {Services{ID: []string{w.ids["Staging GOV.UK"]}, Contains: []string{"production"}}, []string{"Staging GOV.UK", "Production GOV.UK"}, ""},
+		"step 7: an unknown name is refused":               {Services{Name: []string{"staging gov.uk"}}, nil, `did you mean "Staging GOV.UK"?`},
+		"step 7: part of a name is refused":                {Services{Name: []string{"Staging"}}, nil, `no service named "Staging"`},
+		"step 7: an unknown ID is refused":                 {Services{ID: []string{"nope"}}, nil, "no service with the ID nope"},
+		"step 7: an empty set is refused":                  {Services{Contains: []string{"integration", "sandbox"}}, nil, `contains "sandbox"`},
+		"step 7: a name that two services bear is refused": {Services{Name: []string{"twice"}}, nil, "2 services are named"},
+		"step 7: a deleted service is refused":             {Services{Name: []string{"gone"}}, nil, "no service named"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := w.provider()
@@ -453,14 +511,14 @@ func TestServiceSets(t *testing.T) {
 	}
 }
 
-func TestEmptyAccountIsRefused(t *testing.T) {
+func emptyAccountIsRefused(t *testing.T) {
 	w := newWorld(t)
 	p := w.provider()
 	p.Services = Services{Contains: []string{"x"}}
 	says(t, p.Check(t.Context()), rotate.ErrNotFound, `contains "x"`)
 }
 
-func TestAllServicesOnlyIfSaid(t *testing.T) {
+func allServicesOnlyIfSaid(t *testing.T) {
 	w := newWorld(t)
 	p := w.provider()
 	p.Services = Services{All: true}
@@ -479,7 +537,7 @@ func TestAllServicesOnlyIfSaid(t *testing.T) {
 	says(t, p.Validate(), rotate.ErrConfig, "services")
 }
 
-func TestSetIsComparedWithTheOldTokens(t *testing.T) {
+func setIsComparedWithTheOldTokens(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"exporter", "exporter 20260101T000000Z-aaaaaaaaccccca"} {
 		t.Run(name, func(t *testing.T) {
@@ -511,8 +569,8 @@ func TestSetIsComparedWithTheOldTokens(t *testing.T) {
 	}
 }
 
-// Row 8: the end of the life.
-func TestCalendarYears(t *testing.T) {
+// The end of the life.
+func calendarYears(t *testing.T) {
 	for _, x := range []struct{ life, from, want string }{
 		{"1y", "2026-11-22T10:00:00Z", "2027-11-22T10:00:00Z"},
 		{"1y", "2028-02-29T10:00:00Z", "2029-02-28T10:00:00Z"},
@@ -544,7 +602,7 @@ func TestCalendarYears(t *testing.T) {
 	}
 }
 
-func TestRefusedExpiry(t *testing.T) {
+func refusedExpiry(t *testing.T) {
 	w := newWorld(t)
 	w.Faults.Plant("mint", emulated.Refusal(422, "Invalid expires_at", 1))
 	_, err := w.provider().Mint(t.Context(), minted("x", 'a'))
@@ -557,8 +615,8 @@ func TestRefusedExpiry(t *testing.T) {
 	}
 }
 
-// Row 9: the answer to the create is lost. It is not repeated; the engine looks for the name.
-func TestLostCreateIsNotRepeated(t *testing.T) {
+// The answer to the create is lost. It is not repeated; the engine looks for the name.
+func lostCreateIsNotRepeated(t *testing.T) {
 	for name, f := range map[string]emulate.Fault{"lost": {After: true}, "500 after": {After: true, Status: 500, Body: "oops"}, "cut short": {After: true, Status: 200, Body: `{"id":"x`}, "empty": {After: true, Status: 201}} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -596,8 +654,8 @@ func TestNewbornThatShowsLate(t *testing.T) {
 	}
 }
 
-// Section 5: an expired token answers 401, a revoked one 401 or 403, and a proxy nothing that counts.
-func TestDeadSecrets(t *testing.T) {
+// An expired token answers 401, a revoked one 401 or 403, and a proxy nothing that counts.
+func deadSecrets(t *testing.T) {
 	w := newWorld(t)
 	_, expired := w.AddToken(emulated.Row{Name: "x", Automation: true, Expires: time.Now().Add(-time.Second)})
 	for _, forbidden := range []bool{false, true} {
@@ -623,8 +681,8 @@ func TestDeadSecrets(t *testing.T) {
 	}
 }
 
-// Section 5: purging tokens may not be able to ask who they are.
-func TestPurgersThatMayNotAsk(t *testing.T) {
+// Purging tokens may not be able to ask who they are.
+func purgersThatMayNotAsk(t *testing.T) {
 	w := newWorld(t)
 	w.Set(func(q *emulated.Quirks) { q.PurgersMute = true })
 	p := w.provider()
@@ -647,6 +705,71 @@ func TestPurgersThatMayNotAsk(t *testing.T) {
 	says(t, err, rotate.ErrDenied)
 }
 
+func scopesAreASet(t *testing.T) {
+	w := newWorld(t)
+	for _, written := range [][]string{{"purge_all", "global:read"}, {"global:read purge_all"}, {"global:read", "purge_all global:read"}} {
+		w.Set(func(q *emulated.Quirks) { q.Scope = "purge_all global:read" }) // Fastly's own order
+		p := w.provider()
+		p.Scope = written
+		c, err := p.Mint(t.Context(), minted("x", 'a'))
+		if err != nil {
+			t.Errorf("%q: %v", written, err)
+			continue
+		}
+		if err := p.Revoke(t.Context(), c.Token); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A rotation is a create and a deletion. What is sent besides only reads.
+func nothingIsEdited(t *testing.T) {
+	w := newWorld(t)
+	p := w.provider()
+	if err := p.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.Mint(t.Context(), minted("x", 'a'))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Revoke(t.Context(), c.Token); err != nil {
+		t.Fatal(err)
+	}
+	lines := w.lines()
+	changes := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return strings.HasPrefix(l, "GET ") })
+	if want := []string{"POST /sudo", "POST /automation-tokens", "DELETE /tokens/" + c.ID}; !slices.Equal(changes, want) {
+		t.Errorf("sent %q, want %q", changes, want)
+	}
+}
+
+// Fastly deletes after two years what nobody uses, whatever its expiry.
+func unusedForLong(t *testing.T) {
+	day := 24 * time.Hour
+	for _, x := range []struct {
+		born, used int // days ago; 0: never used
+		says       string
+	}{{400, 181, "last used 181 days ago"}, {400, 0, "never used"}, {400, 170, ""}, {100, 0, ""}} {
+		w := newWorld(t)
+		r := emulated.Row{Name: "exporter", Automation: true, Services: w.integration(), Created: time.Now().Add(-time.Duration(x.born)*day - time.Minute)}
+		if x.used > 0 {
+			r.LastUsed = time.Now().Add(-time.Duration(x.used)*day - time.Minute)
+		}
+		w.AddToken(r)
+		p := w.provider()
+		if _, err := p.List(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Mint(t.Context(), minted("exporter", 'a')); err != nil {
+			t.Fatal(err)
+		}
+		warned := strings.Join(p.Warnings(), "\n")
+		if strings.Contains(warned, "two years") != (x.says != "") || !strings.Contains(warned, x.says) {
+			t.Errorf("used %d days ago: warned of %q, want %q", x.used, warned, x.says)
+		}
+	}
+}
+
 // Check finds all faults at once, sends no password, and changes nothing.
 func TestCheckFindsAllFaults(t *testing.T) {
 	w := newWorld(t)
@@ -664,7 +787,7 @@ func TestCheckFindsAllFaults(t *testing.T) {
 	says(t, err, rotate.ErrNotFound)
 }
 
-func TestCheckOfWrongCredentials(t *testing.T) {
+func checkOfWrongCredentials(t *testing.T) {
 	w := newWorld(t)
 	_, auto := w.AddToken(emulated.Row{Name: "auto", Automation: true, Scope: "global"})
 	_, read := w.AddToken(emulated.Row{Name: "read", Scope: "global:read", Expires: time.Now().Add(24 * time.Hour)})

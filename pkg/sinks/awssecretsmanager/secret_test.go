@@ -86,7 +86,7 @@ func TestRotation(t *testing.T) {
 		name, key, before, after string
 	}{
 		{"whole value", "", "old", "secret-of-b"},
-		{"one key", "token", `{"a": 1.0,  "token":"old","b":[ ]}`, `{"a": 1.0,  "token":"secret-of-b","b":[ ]}`},
+		{"step 10: one key changes and the rest stays as it was", "token", `{"a": 1.0,  "token":"old","b":[ ]}`, `{"a": 1.0,  "token":"secret-of-b","b":[ ]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBed()
@@ -268,7 +268,7 @@ func (b *bed) rival(target string, times int, act func()) {
 }
 
 func TestRival(t *testing.T) {
-	t.Run("between read and move", func(t *testing.T) {
+	t.Run("step 10: a write in between is kept, and the rollback brings it back", func(t *testing.T) {
 		b := newBed()
 		b.AddSecret(name, `{"token":"old","b":1}`)
 		b.rival("UpdateSecretVersionStage", 1, func() { b.Overwrite(name, `{"token":"old","b":2}`) })
@@ -285,7 +285,7 @@ func TestRival(t *testing.T) {
 			t.Errorf("after Undo: %s", got)
 		}
 	})
-	t.Run("always", func(t *testing.T) {
+	t.Run("step 10: a write in between each time is a conflict in the end", func(t *testing.T) {
 		b := newBed()
 		b.AddSecret(name, `{"token":"old","b":1}`)
 		n := 1
@@ -298,7 +298,7 @@ func TestRival(t *testing.T) {
 			t.Errorf("holds %s, want %s", got, want)
 		}
 	})
-	t.Run("before undo", func(t *testing.T) {
+	t.Run("step 10: a rollback does not undo what others wrote since", func(t *testing.T) {
 		b := newBed()
 		b.AddSecret(name, "old")
 		s := b.sink()
@@ -501,18 +501,18 @@ func TestCheck(t *testing.T) {
 		{name: "fine key", value: `{"k":"v"}`, sink: key("k")},
 		{name: "null", value: `{"k":null}`, sink: key("k")},
 		{name: "missing key to be made", value: `{}`, sink: func(s *Secret) { s.Key, s.CreateKey = "k", true }},
-		{name: "rotation", bed: meta(func(m *aws.Meta) { m.RotationEnabled = true }), want: []string{"configuration error", "own rotation"}},
+		{name: "step 10: rotation enabled is refused", bed: meta(func(m *aws.Meta) { m.RotationEnabled = true }), want: []string{"configuration error", "own rotation"}},
 		{name: "lambda", bed: meta(func(m *aws.Meta) { m.RotationLambdaARN = "arn:aws:lambda:x" }), want: []string{"own rotation"}},
-		{name: "owner", bed: meta(func(m *aws.Meta) { m.OwningService = "rds" }), want: []string{"another service (rds)"}},
-		{name: "deleted", bed: meta(func(m *aws.Meta) { m.DeletedDate = time.Unix(2e9, 0) }), want: []string{"not found", "scheduled for deletion on 2033-05-18"}},
+		{name: "step 10: a secret that a service owns is refused", bed: meta(func(m *aws.Meta) { m.OwningService = "rds" }), want: []string{"another service (rds)"}},
+		{name: "step 10: a secret that is being deleted is refused", bed: meta(func(m *aws.Meta) { m.DeletedDate = time.Unix(2e9, 0) }), want: []string{"not found", "scheduled for deletion on 2033-05-18"}},
 		{name: "replica", bed: meta(func(m *aws.Meta) { m.PrimaryRegion = "us-east-1" }), want: []string{"replica in eu-west-1", "set region to us-east-1"}},
 		{name: "primary", bed: meta(func(m *aws.Meta) { m.PrimaryRegion = region })},
-		{name: "not JSON", sink: key("k"), want: []string{"not hold valid JSON"}},
-		{name: "a list", value: `[1]`, sink: key("k"), want: []string{"not an object"}},
-		{name: "missing key", value: `{"K":"v"}`, sink: key("k"), want: []string{"not found", `lacks the key "k"`}},
-		{name: "twice", value: `{"k":"v","\u006b":"w"}`, sink: key("k"), want: []string{"twice"}},
+		{name: "step 10: what is no JSON is refused", sink: key("k"), want: []string{"not hold valid JSON"}},
+		{name: "step 10: JSON that is no object is refused", value: `[1]`, sink: key("k"), want: []string{"not an object"}},
+		{name: "step 10: a missing key is refused", value: `{"K":"v"}`, sink: key("k"), want: []string{"not found", `lacks the key "k"`}},
+		{name: "step 10: a key that stands there twice is refused", value: `{"k":"v","\u006b":"w"}`, sink: key("k"), want: []string{"twice"}},
 		{name: "number", value: `{"k":1}`, sink: key("k"), want: []string{"a number, not a string"}},
-		{name: "account", sink: func(s *Secret) { s.Account = "222222222222" }, want: []string{"lead to account 111111111111, but account 222222222222"}},
+		{name: "step 10: a wrong account is refused", sink: func(s *Secret) { s.Account = "222222222222" }, want: []string{"lead to account 111111111111, but account 222222222222"}},
 		{name: "no describe", bed: func(b *bed) { b.Deny("secretsmanager:DescribeSecret") }, want: []string{"permission denied", "grant secretsmanager:DescribeSecret on " + name}},
 		{name: "no get", bed: func(b *bed) { b.Deny("secretsmanager:GetSecretValue") }, want: []string{"grant secretsmanager:GetSecretValue"}},
 		{name: "no write", bed: func(b *bed) {
@@ -559,7 +559,7 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
-	t.Run("binary", func(t *testing.T) {
+	t.Run("step 10: a binary value is refused", func(t *testing.T) {
 		b := newBed()
 		b.AddBinary(name, []byte{1})
 		if err := b.sink().Check(t.Context()); err == nil || !strings.Contains(err.Error(), "SecretBinary") {

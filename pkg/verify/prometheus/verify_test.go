@@ -50,24 +50,30 @@ func TestVerify(t *testing.T) {
 		took  time.Duration // at least
 		most  time.Duration // 0: one interval more
 	}{
-		{name: "the newborn is in use", took: 10 * time.Second, want: pass},
-		{name: "another expiry", world: func(e *exporter, _ *fake.Server) { e.value-- }, want: failure, says: `token_expiration{token_id="tok-new"} is 1893553444, not 1893553445`, took: 290 * time.Second},
-		{name: "the old token is in use", world: func(e *exporter, _ *fake.Server) { e.id = "tok-old" }, want: failure, says: "no sample", took: 290 * time.Second},
-		{name: "row 14: an empty vector is unknown, never a pass", query: func(q *Query) { q.Query, q.Equals, q.Below = `nothing{token_id="${token.id}"}`, "", "1e12" }, want: failure, says: "no sample", took: 290 * time.Second},
-		{name: "row 14: time-out as configured: hold", world: func(e *exporter, _ *fake.Server) { e.silent = true }, query: func(q *Query) { q.Empty = "hold" }, want: unknown, says: "no sample", took: 290 * time.Second},
-		{name: "row 14: never fail at once", world: func(e *exporter, _ *fake.Server) {
+		{name: "step 14: the new token and its expiry are reported", took: 10 * time.Second, want: pass},
+		{name: "step 14: another expiry", world: func(e *exporter, _ *fake.Server) { e.value-- }, want: failure, says: `token_expiration{token_id="tok-new"} is 1893553444, not 1893553445`, took: 290 * time.Second},
+		{name: "step 14: the old token is still reported", world: func(e *exporter, _ *fake.Server) { e.id = "tok-old" }, want: failure, says: "no sample", took: 290 * time.Second},
+		{name: "step 14: an empty vector is no pass, and fails in the end", query: func(q *Query) { q.Query, q.Equals, q.Below = `nothing{token_id="${token.id}"}`, "", "1e12" }, want: failure, says: "no sample", took: 290 * time.Second},
+		{name: "step 14: an empty vector holds if so configured", world: func(e *exporter, _ *fake.Server) { e.silent = true }, query: func(q *Query) { q.Empty = "hold" }, want: unknown, says: "no sample", took: 290 * time.Second},
+		{name: "step 14: an empty vector is looked at again", world: func(e *exporter, _ *fake.Server) {
 			e.silent = true
 			time.AfterFunc(125*time.Second, func() { e.set(func(e *exporter) { e.silent = false }) })
 		}, want: pass, took: 2 * time.Minute, most: 2*time.Minute + 30*time.Second},
-		{name: "Prometheus down", world: func(_ *exporter, s *fake.Server) { s.Faults.Plant("query", emulate.Fault{Times: -1}) }, want: unknown, says: "says nothing about the credential", took: 270 * time.Second, most: 5*time.Minute + patience},
+		{name: "step 14: Prometheus down holds", world: func(_ *exporter, s *fake.Server) { s.Faults.Plant("query", emulate.Fault{Times: -1}) }, want: unknown, says: "says nothing about the credential", took: 270 * time.Second, most: 5*time.Minute + patience},
 		{name: "Prometheus overloaded", world: func(_ *exporter, s *fake.Server) {
 			s.Faults.Plant("query", emulate.Fault{Status: 503, Body: `{"status":"error","errorType":"timeout","error":"query timed out"}`, Times: -1})
 		}, want: unknown, says: "timeout: query timed out", took: 270 * time.Second, most: 5*time.Minute + patience},
 		{name: "Prometheus comes back", world: func(_ *exporter, s *fake.Server) {
 			s.Faults.Plant("query", emulate.Fault{Status: 502, Times: 9})
 		}, want: pass, took: 20 * time.Second, most: time.Minute},
-		{name: "a target that is not scraped any more", world: func(_ *exporter, s *fake.Server) { s.Interval = time.Hour }, want: unknown, says: "before the verification began", took: 290 * time.Second},
+		{name: "step 14: samples of before do not count", world: func(_ *exporter, s *fake.Server) { s.Interval = time.Hour }, want: unknown, says: "before the verification began", took: 290 * time.Second},
 		{name: "a target that is down", world: func(e *exporter, _ *fake.Server) { e.down = true }, want: failure, says: "no sample", took: 290 * time.Second},
+		{name: "not proof: the exporter runs and its last answer is new", world: func(e *exporter, s *fake.Server) {
+			e.silent = true // up, as ever
+			s.AddTarget(func() ([]fake.Sample, error) {
+				return []fake.Sample{{Labels: map[string]string{"__name__": "last_successful_response"}, Value: float64(time.Now().Unix())}}, nil
+			})
+		}, want: failure, says: "no sample", took: 290 * time.Second},
 		{name: "bad PromQL", query: func(q *Query) { q.Query = `sum(token_expiration` }, want: unknown, says: "configuration error: Prometheus refuses the query: bad_data"},
 		{name: "a query that cannot be carried out for a while", world: func(_ *exporter, s *fake.Server) {
 			n := 0
@@ -119,6 +125,16 @@ func TestVerify(t *testing.T) {
 			e.value = 1
 			time.AfterFunc(265*time.Second, func() { e.set(func(e *exporter) { e.value = good }) })
 		}, query: func(q *Query) { q.For = time.Minute }, want: unknown, says: "has to for 1m0s", took: 290 * time.Second},
+		{name: "step 14: requests that fail in growing number", world: func(_ *exporter, s *fake.Server) {
+			s.Eval = func(query string, _ time.Time) ([]fake.Sample, error) {
+				if query == `increase(requests_total{result="error"}[2m])` {
+					return metric(3), nil
+				}
+				return nil, fake.ErrUnknown
+			}
+		}, query: func(q *Query) {
+			q.Query, q.Equals, q.Below = `increase(requests_total{result="error"}[2m])`, "", "1"
+		}, want: failure, says: "is 3, not below 1", took: 290 * time.Second},
 		{name: "a window lies after the beginning", world: func(_ *exporter, s *fake.Server) {
 			s.Eval = func(query string, _ time.Time) ([]fake.Sample, error) {
 				if query == "increase(edge[2m])" {

@@ -78,9 +78,9 @@ func TestRestart(t *testing.T) {
 		says    string
 		patched int
 	}{
-		{name: "done", steps: []string{"", "observed updatedReplicas=1 replicas=3", "updatedReplicas=2 replicas=3", "replicas=2 availableReplicas=1", done}, patched: 1},
-		{name: "procedures 2.1 row 12: progress deadline exceeded", steps: []string{"", "observed updatedReplicas=1 reason=ProgressDeadlineExceeded"}, failed: true, says: "progress deadline", patched: 1},
-		{name: "procedures 2.1 row 12: no replicas", more: `"replicas": 0, "x": 0, `, kind2: rotate.ErrUnproven, says: "no replicas", patched: 0},
+		{name: "step 12: updated, available and observed", steps: []string{"", "observed updatedReplicas=1 replicas=3", "updatedReplicas=2 replicas=3", "replicas=2 availableReplicas=1", done}, patched: 1},
+		{name: "step 12: progress deadline exceeded", steps: []string{"", "observed updatedReplicas=1 reason=ProgressDeadlineExceeded"}, failed: true, says: "progress deadline", patched: 1},
+		{name: "step 12: no replicas", more: `"replicas": 0, "x": 0, `, kind2: rotate.ErrUnproven, says: "no replicas", patched: 0},
 		{name: "deadline of before the restart", steps: []string{"reason=ProgressDeadlineExceeded", done + " reason=NewReplicaSetAvailable"}, patched: 1},
 		{name: "scaled down meanwhile", steps: []string{"", "observed scale"}, kind2: rotate.ErrUnproven, says: "no replicas", patched: 1},
 		{name: "never seen by the controller", steps: []string{""}, kind2: rotate.ErrUnproven, says: "not yet seen", patched: 1},
@@ -349,7 +349,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{name: "fine", r: &Rollout{Deployment: "web", Restart: true}},
 		{name: "fine, with its Secret", r: &Rollout{Deployment: "web", Secret: "web-token", Restart: true}},
-		{name: "RBAC denied", r: &Rollout{Deployment: "web", Restart: true}, denied: []string{"get deployments", "patch deployments"}, kind: rotate.ErrDenied, says: []string{"may not get deployments/web", "grant verb patch on deployments.apps (resourceNames: [web])"}},
+		{name: "step 12: a missing right is named", r: &Rollout{Deployment: "web", Restart: true}, denied: []string{"get deployments", "patch deployments"}, kind: rotate.ErrDenied, says: []string{"may not get deployments/web", "grant verb patch on deployments.apps (resourceNames: [web])"}},
 		{name: "only the restart denied", r: &Rollout{Deployment: "web", Restart: true}, denied: []string{"patch deployments"}, kind: rotate.ErrDenied, says: []string{"grant verb patch"}},
 		{name: "not there", r: &Rollout{Deployment: "nothing", Restart: true}, kind: rotate.ErrNotFound, says: []string{"deployments/nothing"}},
 		{name: "another Secret", r: &Rollout{Deployment: "web", Secret: "mine", Restart: true}, kind: rotate.ErrConfig, says: []string{"do not read the Secret mine"}},
