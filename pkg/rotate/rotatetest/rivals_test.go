@@ -137,6 +137,8 @@ func TestNotPromised(t *testing.T) {
 	}{
 		{"a person revokes the newborn, a run restores, and another, which sees no young generation, rotates at that moment",
 			"a marker, and what was handed in", Schedule{5: Revoked, 12: Rival}},
+		{"the marker could not be written, so that it names an older token, and a person revokes the newborn, which consumers hold",
+			"one marker sink", Schedule{14: Stale, 19: FailBefore, 20: Revoked}},
 		{"the same in a grace: what the other run superseded is revoked early",
 			"grace shorter than the gap", Schedule{20: Revoked, 23: Rival}},
 	} {
