@@ -291,6 +291,7 @@ func TestActionCancelled(t *testing.T) {
 			s.after = func(request string) {
 				if request == "fly mint" {
 					_ = s.process.Load().Signal(signal)
+					time.Sleep(500 * time.Millisecond) // the answer waits until a busy machine has delivered it
 				}
 			}
 			e := s.run(nil)
