@@ -64,7 +64,9 @@ type command struct {
 	acknowledge bool
 	format      string
 	fail        string
-	token       string // an ID
+	allFaults   bool
+	sabotage    func(*config.Config) // in tests, see lab.Drill
+	token       string               // an ID
 	evenIfHeld  bool
 	dryRun      bool
 }
@@ -82,6 +84,7 @@ Usage:
   remint identify   print whose a secret is and where it is held; reads it from standard input
   remint revoke     revoke one token by hand, --token ID, if no sink holds it
   remint egress     print every host that this configuration may contact; calls nobody
+  remint conform    try a program that speaks remint's protocol; remint conform -h says how
   remint schema     print the JSON Schema of the configuration, for editors
   remint version    print the version
 
@@ -100,6 +103,8 @@ Flags:
       --even-if-held       revoke: although consumers hold it, and break
       --dry-run            revoke: print what it would do
       --fail STEP          rehearse: let this step fail: mint, prove, write, verify or revoke
+      --all-faults         rehearse: every fault at every request, and what consumers hold then; ends with 3
+                           if the promise was broken in one
 
 Exit codes: 0 done or nothing to do; 1 failed or held, consumers are unharmed; 2 configuration;
 3 a person is needed now.
@@ -146,9 +151,11 @@ func (c *command) main(ctx context.Context, args []string) int {
 		}
 		_, _ = c.out.Write(config.Schema())
 		return Done
+	case "conform":
+		return c.conform(ctx, args[1:])
 	case "run", "plan", "check", "status", "identify", "revoke", "rehearse", "egress":
 	default:
-		return c.misused(fmt.Errorf("no command %q; there are run, plan, check, status, identify, revoke, rehearse, egress, schema, version and help", c.name))
+		return c.misused(fmt.Errorf("no command %q; there are run, plan, check, status, identify, revoke, rehearse, egress, conform, schema, version and help", c.name))
 	}
 	flags := flag.NewFlagSet("remint "+c.name, flag.ContinueOnError)
 	flags.SetOutput(c.err)
@@ -172,6 +179,7 @@ func (c *command) main(ctx context.Context, args []string) int {
 		flags.BoolVar(&c.alone, "alone", false, "")
 	case "rehearse":
 		flags.StringVar(&c.fail, "fail", "", "")
+		flags.BoolVar(&c.allFaults, "all-faults", false, "")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -220,7 +228,7 @@ func (c *command) inputs() int {
 	input("config", &c.config)
 	input("only", &c.only)
 	input("compromised", &c.compromised)
-	for name, to := range map[string]*bool{"force": &c.force, "acknowledge": &c.acknowledge} {
+	for name, to := range map[string]*bool{"force": &c.force, "acknowledge": &c.acknowledge, "all-faults": &c.allFaults} {
 		var text string
 		switch input(name, &text); strings.ToLower(text) {
 		case "", "false":

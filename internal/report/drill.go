@@ -36,6 +36,14 @@ var drillMarks = []struct{ mark, means string }{
 	{keptNew, "the run ended there; consumers held the new token, which worked; the next run finished it"},
 }
 
+// drillColumns say what the columns are.
+var drillColumns = []string{
+	"403, 429, 503: the service answers one request so, and has done nothing",
+	"answer lost: it has done what it was asked to, and the connection breaks; · where nothing is changed",
+	"killed: the process ends after the request and before the next one, and cleans nothing up",
+	"second run: another run begins and ends before the request is sent",
+}
+
 // DrillExit returns the status of a drill.
 func DrillExit(d lab.Drilled) int {
 	if len(d.Broken()) > 0 {
@@ -90,6 +98,7 @@ func Drill(w io.Writer, d lab.Drilled) error {
 		t.WriteString(fmt.Sprintf("  %s %5d  %s\n", l.mark, l.n, l.means))
 	}
 	t.list("and of these", remarks(d))
+	t.list("the faults", drillColumns)
 	return t.to(w)
 }
 
@@ -127,6 +136,7 @@ func DrillMarkdown(d lab.Drilled) string {
 	}
 	table(&b, rows)
 	list(&b, "Of these", remarks(d))
+	list(&b, "The faults", drillColumns)
 	return b.String()
 }
 

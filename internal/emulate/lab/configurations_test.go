@@ -121,6 +121,7 @@ func configurations(t testing.TB) map[string]string {
 		"parameters": parameters,
 		"current":    current,
 		"shared":     shared,
+		"kept":       kept,
 		"wide":       wide,
 		"clusters":   clusters,
 		"govuk":      govuk(t),

@@ -220,6 +220,9 @@ func (l *Lab) output(k *kubernetes, p kube.Pod) string {
 	return refused + "\n"
 }
 
+// podsOf begins the name of a holding that is none of a sink.
+const podsOf = "pods of "
+
 // running is what the consumers of a rotation in clusters run with, and how they are called.
 func (r *rotation) running() (texts, names []string) {
 	for _, c := range r.consumers {
@@ -233,7 +236,7 @@ func (r *rotation) running() (texts, names []string) {
 			for _, text := range holds(p) {
 				if _, _, ok := r.mint.whose(text); ok {
 					texts = append(texts, text)
-					names = append(names, fmt.Sprintf("pods of %s/%s/%s/%s", c.in.name, c.w.namespace, strings.ToLower(c.w.kind), c.w.name))
+					names = append(names, fmt.Sprintf(podsOf+"%s/%s/%s/%s", c.in.name, c.w.namespace, strings.ToLower(c.w.kind), c.w.name))
 				}
 			}
 		}

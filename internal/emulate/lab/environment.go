@@ -28,6 +28,7 @@ var identities = []string{
 	"REMINT_GITHUB_APP_ID", "FLY_API_BASE_URL", "FASTLY_API_URL",
 	"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_EKS", "AWS_ENDPOINT_URL_STS",
 	"ACTIONS_ID_TOKEN_REQUEST_URL",
+	"OP_CONNECT_HOST", "VAULT_ADDR", "BAO_ADDR", "VAULT_NAMESPACE", "BAO_NAMESPACE",
 }
 
 const (
@@ -46,6 +47,8 @@ var runner = map[string]string{
 	"GITHUB_API_URL":       somewhere,
 	"GITHUB_REF_NAME":      "main",
 	"REMINT_GITHUB_APP_ID": "1",
+	"OP_CONNECT_HOST":      "https://connect.example",
+	"VAULT_ADDR":           "https://vault.example:8200",
 }
 
 // env is the environment of a rehearsal.

@@ -20,6 +20,7 @@ type practice struct {
 	*file.File
 	name    string
 	refused atomic.Bool
+	gate    *gate // of the process that it belongs to, in a drill
 }
 
 func (p *practice) String() string { return p.name }
@@ -28,6 +29,9 @@ func (p *practice) String() string { return p.name }
 func (p *practice) Write(ctx context.Context, c rotate.Credential) error {
 	if p.refused.Load() {
 		return &rotate.Error{Op: "write", At: p.name, Err: fmt.Errorf("%w: %w", rotate.ErrDenied, fs.ErrPermission)}
+	}
+	if p.gate != nil {
+		return p.gate.work(p.name, func() error { return p.File.Write(ctx, c) })
 	}
 	return p.File.Write(ctx, c)
 }

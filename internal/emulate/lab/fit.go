@@ -6,15 +6,23 @@ import (
 	"strings"
 
 	"github.com/remint-dev/remint/pkg/config"
+	"github.com/remint-dev/remint/pkg/providers/cloudflare"
+	providercommand "github.com/remint-dev/remint/pkg/providers/command"
 	"github.com/remint-dev/remint/pkg/providers/fastly"
 	"github.com/remint-dev/remint/pkg/providers/fly"
+	"github.com/remint-dev/remint/pkg/providers/signon"
+	"github.com/remint-dev/remint/pkg/providers/tailscale"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/sinks/awssecretsmanager"
+	sinkcommand "github.com/remint-dev/remint/pkg/sinks/command"
 	"github.com/remint-dev/remint/pkg/sinks/file"
 	"github.com/remint-dev/remint/pkg/sinks/forgejo"
 	"github.com/remint-dev/remint/pkg/sinks/github"
 	"github.com/remint-dev/remint/pkg/sinks/kubernetessecret"
+	"github.com/remint-dev/remint/pkg/sinks/onepassword"
+	"github.com/remint-dev/remint/pkg/sinks/signonsync"
 	"github.com/remint-dev/remint/pkg/sinks/ssm"
+	"github.com/remint-dev/remint/pkg/sinks/vault"
 	"github.com/remint-dev/remint/pkg/verify/argocd"
 	"github.com/remint-dev/remint/pkg/verify/command"
 	"github.com/remint-dev/remint/pkg/verify/dispatch"
@@ -46,6 +54,16 @@ func (l *Lab) fit(r *config.Rotation) (*rotation, error) {
 		x.mint = l.fitFly(p)
 	case *fastly.Provider:
 		x.mint = l.fitFastly(p)
+	case *signon.Provider:
+		x.mint = l.fitSignon(p)
+	case *cloudflare.Provider:
+		x.mint = l.fitCloudflare(p)
+	case *tailscale.Provider:
+		x.mint = l.fitTailscale(p)
+	case interface {
+		Configured() *providercommand.Provider
+	}:
+		x.mint = l.fitProvider(x, p.Configured())
 	default:
 		cannot(p)
 	}
@@ -72,8 +90,18 @@ func (l *Lab) fit(r *config.Rotation) (*rotation, error) {
 			if made, err = l.fitAWS(s); err != nil {
 				errs = append(errs, err)
 			}
+		case *onepassword.Field:
+			made = l.fitOnePassword(s)
+		case *vault.Secret:
+			made = l.fitVault(s)
 		case *kubernetessecret.Secret:
 			made = l.fitSecret(s)
+		case *signonsync.Sync:
+			if made = l.fitSignonSync(x, s); made == nil {
+				cannot(s)
+			}
+		case interface{ Configured() *sinkcommand.Sink }:
+			made = l.fitSink(x, i, s.Configured())
 		default:
 			cannot(s)
 		}

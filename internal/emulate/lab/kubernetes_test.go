@@ -79,7 +79,7 @@ const verified = `
       - external-secret: web
       - rollout: {deployment: web, restart: true}
       - pod-logs: {deployment: web, refuse: [x]}
-      - prometheus: {service: "prometheus:9090", query: 'expires{id="${token.id}"}', equals: "${token.expires.unix}"}
+      - prometheus: {service: "prometheus:9090", query: 'up{id="${token.id}"}', above: "0"}
 `
 
 // argoOnly reaches its consumers through Argo CD only.

@@ -18,9 +18,11 @@ import (
 	"time"
 
 	"github.com/remint-dev/remint/internal/emulate/aws"
+	"github.com/remint-dev/remint/internal/emulate/connect"
 	flyio "github.com/remint-dev/remint/internal/emulate/fly"
 	forge "github.com/remint-dev/remint/internal/emulate/forgejo"
 	hub "github.com/remint-dev/remint/internal/emulate/github"
+	hashicorp "github.com/remint-dev/remint/internal/emulate/vault"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/config"
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -48,6 +50,8 @@ type Lab struct {
 	aws       map[region]*aws.Server
 	secrets   map[secretAt]string // ARN
 	clusters  map[*cluster.Cluster]*kubernetes
+	connect   map[string]*connect.Server // by address
+	vaults    map[vaultAt]*hashicorp.Server
 	argo      map[string]*argoCD // by address
 	// clustersByName has each cluster once.
 	clustersByName map[string]*kubernetes
@@ -127,6 +131,8 @@ func New(getenv func(string) string) *Lab {
 		aws:       map[region]*aws.Server{},
 		secrets:   map[secretAt]string{},
 		clusters:  map[*cluster.Cluster]*kubernetes{},
+		connect:   map[string]*connect.Server{},
+		vaults:    map[vaultAt]*hashicorp.Server{},
 
 		argo:           map[string]*argoCD{},
 		clustersByName: map[string]*kubernetes{},

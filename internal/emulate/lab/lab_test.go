@@ -51,7 +51,8 @@ func changes(request string) bool {
 	method, _, _ := strings.Cut(request, " ")
 	switch {
 	case method == "GET", strings.HasSuffix(request, "Tokens"), strings.HasSuffix(request, "/graphql whoApp"), strings.HasSuffix(request, "/graphql whoOrg"),
-		strings.HasSuffix(request, "/graphql nonces"), strings.HasSuffix(request, "/access_tokens"), strings.HasSuffix(request, "/installation/token"), strings.HasSuffix(request, " DescribeSecret"), strings.HasSuffix(request, " GetSecretValue"):
+		strings.HasSuffix(request, "/graphql nonces"), strings.HasSuffix(request, "/access_tokens"), strings.HasSuffix(request, "/installation/token"), strings.HasSuffix(request, "/login"), strings.HasSuffix(request, "/token/revoke-self"), strings.HasSuffix(request, " DescribeSecret"), strings.HasSuffix(request, " GetSecretValue"),
+		strings.HasSuffix(request, " GetParameterHistory"), strings.HasSuffix(request, " GetParameter"):
 		return false
 	}
 	return true

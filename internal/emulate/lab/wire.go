@@ -46,10 +46,15 @@ func (l *Lab) record(r *http.Request, body []byte) {
 	if !l.prepared { // what prepares a rehearsal is no part of it
 		return
 	}
-	text := strings.TrimSpace(r.Method + " " + r.URL.Host + " " + r.URL.EscapedPath() + " " + operation(r, body))
+	text := describe(r, body)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.requests = append(l.requests, text)
+}
+
+// describe says what a request is, without a secret.
+func describe(r *http.Request, body []byte) string {
+	return strings.TrimSpace(r.Method + " " + r.URL.Host + " " + r.URL.EscapedPath() + " " + operation(r, body))
 }
 
 // operation names what a request to a service with one path does.
