@@ -57,7 +57,7 @@ func (p *Program) start(ctx context.Context, request []byte) over {
 
 // here runs the program on this machine.
 func (p *Program) here(ctx context.Context, request []byte, out, errs io.Writer, o *over) {
-	cmd := exec.CommandContext(ctx, p.Run[0], p.Run[1:]...)
+	cmd := exec.CommandContext(ctx, p.Run[0], p.Run[1:]...) // #nosec G204 -- the program that the configuration names
 	cmd.Dir, cmd.Env = p.Dir, p.environ()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(request), out, errs
 	if p.OpenInput {

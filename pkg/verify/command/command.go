@@ -164,7 +164,7 @@ func (p *Program) verify(ctx context.Context, c rotate.Credential) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	cmd := exec.CommandContext(bounded, p.Run[0], p.Run[1:]...)
+	cmd := exec.CommandContext(bounded, p.Run[0], p.Run[1:]...) // #nosec G204 -- the program that the configuration names
 	cmd.Dir, cmd.Env = p.Dir, p.environ(c)
 	if p.Stdin {
 		cmd.Stdin = strings.NewReader(c.Secret.Reveal())
