@@ -125,7 +125,7 @@ func (p *Program) Call(ctx context.Context, r Request) (Answer, error) {
 		}
 	}
 	line, err := json.Marshal(r) // #nosec G117 -- for the pipe to the program, which is where a secret goes
-	if err != nil { // only a year beyond 9999 gets here
+	if err != nil {              // only a year beyond 9999 gets here
 		return Answer{}, fmt.Errorf("%w: nothing was run: the request has no JSON form: %w", rotate.ErrConfig, err)
 	}
 	a, said, err := p.send(ctx, r.Verb, r.Secret, line)
