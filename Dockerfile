@@ -5,7 +5,7 @@ RUN go mod download
 COPY main.go ./
 COPY internal internal
 COPY pkg pkg
-# onepassword_sdk makes the image whose tag ends in -onepassword: service accounts of 1Password, 14 MB more.
+# TAGS=onepassword_sdk makes an image that also knows service accounts of 1Password, 14 MB more.
 ARG TAGS=
 RUN CGO_ENABLED=0 go build -trimpath -tags "$TAGS" -ldflags '-s -w' -o /remint .
 

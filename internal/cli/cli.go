@@ -90,7 +90,7 @@ Usage:
 
 Flags:
 
-  -c, --config FILE        the configuration; by default remint.yaml or .github/remint.yaml
+  -c, --config FILE        the configuration; by default remint.yaml, here or in .github, .forgejo or .gitea
       --only GLOB[,GLOB]   only rotations with such a name
       --format text|json   what is printed (default text); status also knows markdown and openmetrics
       --force              run, plan: rotate although nothing is due

@@ -290,7 +290,8 @@ func (d *decision) judgeTime(r *Rotation, obs *observation, newest Token, o Opti
 
 // judgePerson stops a rotation that waits for a person. That is no failure before the last tenth of a token's life.
 func (d *decision) judgePerson(obs *observation, newest Token) {
-	if d.take.ID != "" {
+	// What is handed in still, and held everywhere already, is no successor.
+	if d.take.ID != "" && slices.ContainsFunc(obs.held, func(h held) bool { return h.state != known || h.token.ID != d.take.ID }) {
 		return
 	}
 	d.ask = true
@@ -304,7 +305,7 @@ func (d *decision) judgePerson(obs *observation, newest Token) {
 		d.overdue = 0 // a person may choose the day
 	}
 	what := "make a token and hand it in"
-	if newest.ID != "" && len(obs.held) > 1 {
+	if newest.ID != "" && slices.ContainsFunc(obs.held, func(h held) bool { return h.state != known || h.token.ID != newest.ID }) {
 		what = "hand in " + label(newest) + " again, or make a new token and hand that in"
 	}
 	d.stop = fmt.Errorf("%w: due, and nothing that could be taken was handed in: %s", ErrUnproven, what)

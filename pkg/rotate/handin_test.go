@@ -52,6 +52,7 @@ func TestHandIn(t *testing.T) {
 		{"hand-in: taken when due", old, known, &held{state: known, token: fresh}, Options{}, Taking, "", false, ""},
 		{"handed in before it was due", token("young", -10, 110), known, &held{state: known, token: fresh}, Options{}, Taking, "", false, ""},
 		{"hand-in: handed in again", fresh, known, &held{state: known, token: fresh}, Options{}, "", "", false, ""},
+		{"what is held is handed in still, and due again", old, known, &held{state: known, token: old}, Options{}, "", "make a token and hand it in", true, "nothing that could be taken"},
 		{"hand-in: older than what is held", fresh, known, &held{state: known, token: old}, Options{}, Revoke, "", false, "is older than fresh"},
 		{"hand-in: dead", old, known, &held{state: dead}, Options{}, "", "nothing that could be taken", true, "does not work"},
 		{"hand-in: itself compromised", old, known, &held{state: known, token: fresh}, Options{Compromised: now.Add(-time.Hour)}, "", "nothing that could be taken", false, "is itself compromised"},

@@ -97,7 +97,7 @@ func (x *run) allWritten() bool { return !slices.Contains(x.written, false) }
 func (x *run) now(i int, before held) held {
 	switch {
 	case x.written[i]:
-		return held{state: known, token: x.newborn.Token, verified: len(x.Verify) > 0 && x.passed == len(x.Verify)}
+		return held{state: known, token: x.newborn.Token, verified: len(x.Verify) > 0 && x.passed == len(x.Verify) && (!x.Acknowledge || x.o.Acknowledged)}
 	case x.res.Outcome == Restored:
 		return before
 	}

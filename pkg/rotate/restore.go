@@ -108,6 +108,9 @@ func (x *run) restorable(ctx context.Context) error {
 		if h.state != known {
 			return &Error{"restore", s.String(), fmt.Errorf("%w: what it held before is not known to work", ErrConflict)}
 		}
+		if h.token.ID == x.newborn.ID {
+			return &Error{"restore", s.String(), fmt.Errorf("%w: it held %s before this run, so there is nothing to put back", ErrConflict, label(h.token))}
+		}
 		t, ok := now.find(h.token.ID)
 		if !ok || !t.Expires.IsZero() && t.Expires.Before(now.now.Add(2*Tick)) {
 			return &Error{"restore", s.String(), fmt.Errorf("%w: %s, which it held before, is dead or about to expire", ErrConflict, label(h.token))}

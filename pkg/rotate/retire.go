@@ -135,6 +135,11 @@ func (x *run) drain(ctx context.Context) error {
 	return nil
 }
 
+// drainsAtOnce reports whether nothing has to be waited for.
+func (x *run) drainsAtOnce() bool {
+	return !slices.ContainsFunc(x.Verify, func(v Verifier) bool { _, ok := v.(Drainer); return ok })
+}
+
 func (x *run) drainSince(ctx context.Context, since time.Time) error {
 	for _, v := range x.Verify {
 		d, ok := v.(Drainer)

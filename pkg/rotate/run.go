@@ -83,7 +83,7 @@ func (x *run) run(parent context.Context) error {
 			if p.HandIn == nil { // else it is a warning
 				x.res.Left = append(x.res.Left, p.Stop)
 			}
-			return nil
+			return x.muted()
 		}
 		return &Error{"rotate", x.Name, p.stop}
 	}
@@ -215,6 +215,10 @@ func (x *run) read(ctx context.Context) error {
 		rd, ok := s.(Reader)
 		if h := &x.obs.held[i]; ok && h.secret.IsZero() && h.state == known {
 			secret, err := rd.Read(ctx)
+			if err != nil && x.urgent() { // an emergency restores nothing, and one sink must not hold it up
+				x.warn("%v", wrap("read", s, err))
+				continue
+			}
 			if err != nil {
 				return wrap("read", s, err)
 			}
@@ -458,8 +462,12 @@ func (x *run) verify(ctx context.Context, s Step) error {
 	return err
 }
 
-// again reports whether the verification, which failed, is begun once more.
+// again reports whether the verification, which failed, is begun once more. What is left of the run must do for
+// putting back what the sinks held.
 func (x *run) again(ctx context.Context, err error) bool {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < x.deadline()/2 {
+		return false
+	}
 	if errors.Is(err, ErrUnproven) || ctx.Err() != nil || x.attempt+1 >= x.attempts() {
 		return false
 	}
@@ -552,14 +560,6 @@ func (x *run) revokeNewborn() error {
 		return nil
 	}
 	ctx := x.cleanup
-	for i := range x.Sinks {
-		if x.feed(i) > 0 && len(x.begun) == 0 {
-			if err := x.nobodyHolds(ctx); err != nil {
-				x.leave(x.newborn.Name)
-				return err
-			}
-		}
-	}
 	s := Step{Do: Revoke, At: x.Provider.String(), What: "the newborn " + x.newborn.Name}
 	t := x.newborn.Token
 	if t.ID == "" {
@@ -577,6 +577,15 @@ func (x *run) revokeNewborn() error {
 			return nil
 		}
 		t = listed[i]
+		x.newborn.Token = t
+	}
+	for i := range x.Sinks {
+		if x.feed(i) > 0 && len(x.begun) == 0 {
+			if err := x.nobodyHolds(ctx); err != nil {
+				x.leave(x.newborn.Name)
+				return err
+			}
+		}
 	}
 	if err := x.step(s, func() error { return wrap("revoke", x.Provider, x.Provider.Revoke(ctx, t)) }); err != nil {
 		x.leave(x.newborn.Name)

@@ -69,6 +69,12 @@ func (r *Rotation) Withdraw(parent context.Context, id string, o WithdrawOptions
 	if len(w.Objections) == 0 && !o.DryRun {
 		if err := x.drain(ctx); err != nil {
 			w.Objections = append(w.Objections, fmt.Sprintf("consumers that began earlier may still work with it: %v", err))
+		} else if !x.drainsAtOnce() { // that took a while: somebody may have put it back
+			now, err := r.survey(ctx, o.Options)
+			if err != nil {
+				return fail(err)
+			}
+			w.Objections = r.objections(t, newest, now, o)
 		}
 	}
 	if len(w.Objections) > 0 && !o.EvenIfHeld {
@@ -122,6 +128,8 @@ func (r *Rotation) objections(t, newest Token, obs *observation, o WithdrawOptio
 		object("it is the newest generation: a run that is alive may be about to write it")
 	}
 	switch says, verified := r.marks(obs); {
+	case r.Acknowledge && !verified && !o.Acknowledged:
+		object("nobody has acknowledged yet that consumers took its successor up")
 	case says && !verified && len(r.Verify) > 0:
 		object("what the sinks hold is not verified yet, so consumers may still work with it")
 	case !verified && !o.Alone && newest.ID != "" && r.HandIn == nil && obs.now.Before(newest.Created.Add(r.deadline()+maxSkew)):

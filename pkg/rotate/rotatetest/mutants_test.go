@@ -44,7 +44,7 @@ var mutants = []mutant{
 	{"does not deploy again what it restored", "restore.go",
 		"	for i := 0; i < len(x.Verify); i++ {\n", "	for i := len(x.Verify); i < len(x.Verify); i++ {\n", ""},
 	{"does not wait for runs that carry the old value", "retire.go",
-		"	if x.drained {\n		return nil", "	if true {\n		return nil", "github.md: secrets are read when a run is queued"},
+		"	if x.drained {\n		return nil", "	if true {\n		return nil", "GitHub reads secrets when a run is queued"},
 	{"forgets a verification that was held up", "decide.go",
 		"	return d.unverified && len(d.veto) == 0", "	return false", ""},
 	{"restores what is about to die", "restore.go",
@@ -98,7 +98,7 @@ var mutants = []mutant{
 		"	if r.HandIn != nil {\n		p.add(Step{Do: Taking", "	if false {\n		p.add(Step{Do: Taking", "accounts with forced SSO"},
 	// Services that keep no names.
 	{"takes nameless tokens for nobody's", "survey.go",
-		"			return r.Adopt != nil && r.Adopt(t)\n", "			return false\n", "signon.md: tokens have no name"},
+		"			return r.Adopt != nil && r.Adopt(t)\n", "			return false\n", "Signon's tokens have no name"},
 	// Attempts.
 	{"verifies without end", "run.go",
 		"x.attempt+1 >= x.attempts()", "x.attempt+1 >= 9", "retry loops without a bound"},
@@ -106,15 +106,15 @@ var mutants = []mutant{
 		"	if errors.Is(err, ErrUnproven) || ctx.Err() != nil || x.attempt+1", "	if ctx.Err() != nil || x.attempt+1", ""},
 	// Looking.
 	{"takes a list that shows nothing for the truth", "survey.go",
-		"	if !ok {\n		return h, &Error{\"survey\", s.String(), fmt.Errorf(", "	if false {\n		return h, &Error{\"survey\", s.String(), fmt.Errorf(", "a list of one page: fastly.md trap 7, flyctl lists app scope only"},
+		"	if !ok {\n		return h, &Error{\"survey\", s.String(), fmt.Errorf(", "	if false {\n		return h, &Error{\"survey\", s.String(), fmt.Errorf(", "a list of one page; flyctl lists app scope only"},
 	{"takes whose a secret is for known when it is not", "survey.go",
-		"	if t.ID == \"\" {\n		h.state = unclear\n		return h, nil\n	}", "	if t.ID == \"\" {\n		for _, l := range obs.listed {\n			t = l\n		}\n	}", "fly.md: creation returns no id"},
+		"	if t.ID == \"\" {\n		h.state = unclear\n		return h, nil\n	}", "	if t.ID == \"\" {\n		for _, l := range obs.listed {\n			t = l\n		}\n	}", "Fly.io's creation returns no id"},
 	{"trusts its clock", "survey.go",
 		"ok && (skew > maxSkew || skew < -maxSkew)", "ok && false", "expiry computed, not read"},
 	{"does not look whether the provider's clock jumped at the mint", "run.go",
 		"off > maxSkew+pause || off < -maxSkew-time.Since(x.res.Begun)", "false", ""},
 	{"does not wait until the newborn is listed", "run.go",
-		"		found := false\n		for _, t := range listed {", "		found := len(listed) == 0\n		for _, t := range listed {", "lists that lag: fly.md"},
+		"		found := false\n		for _, t := range listed {", "		found := len(listed) == 0\n		for _, t := range listed {", "lists that lag, as Fly.io's"},
 	// Failing.
 	{"revokes the newborn although a sink says that it holds it", "restore.go",
 		"		if h.token.ID == x.newborn.ID || h.state == unclear {", "		if false && h.state == unclear {", ""},

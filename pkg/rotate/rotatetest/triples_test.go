@@ -7,13 +7,13 @@ import (
 	"testing/synctest"
 )
 
-var triples = flag.Bool("triples", false, "play every three faults of the flagship (about two million worlds)")
+var triples = flag.Bool("triples", false, "play every three faults of the flagship (about 730,000 worlds)")
 
 // TestTriples breaks every three calls of the flagship, one sink with a marker, in every way. Its figures are in
 // DESIGN.md.
 func TestTriples(t *testing.T) {
 	if !*triples {
-		t.Skip("give -triples (many minutes)")
+		t.Skip("give -triples (about five minutes)")
 	}
 	topo := topologies[0]
 	var first []Schedule

@@ -76,6 +76,9 @@ func (s *Sync) undo(ctx context.Context) error {
 	if last.before.IsZero() {
 		return fmt.Errorf("%w: the Secret held nothing before, so there is nothing to put back", rotate.ErrConflict)
 	}
+	if last.before.Equal(last.newborn.Secret) {
+		return fmt.Errorf("%w: Signon had handed the newborn out before it was written, so what the Secret held before is not known", rotate.ErrConflict)
+	}
 	if err := s.Signon.Revoke(ctx, last.newborn.Token); err != nil {
 		return err
 	}
