@@ -90,8 +90,9 @@ func command(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// The runner empties the file of the summary before every step, so this step leaves something behind that saves it.
-const saveSummary = `nohup bash -c 'for i in $(seq 4000); do if test -s "$0"; then cp "$0" "$HOME/summary.md"; fi; sleep 0.05; done' "$GITHUB_STEP_SUMMARY" >/dev/null 2>&1 &`
+// The runner empties the file of the summary before every step, so this step leaves something behind that saves it, and
+// that starts no program to wait, since a busy machine would let it come too late.
+const saveSummary = `nohup bash -c 'exec {clock}<> <(:); for ((i = 0; i < 20000; i++)); do if [[ -s $0 ]]; then cp "$0" "$HOME/summary.md"; fi; read -rt 0.01 -u "$clock"; done' "$GITHUB_STEP_SUMMARY" >/dev/null 2>&1 &`
 
 // actionYAML uses the action as the README says, in a job of this label, then shows what it reported.
 func actionYAML(action, fly, label, config string) string {
