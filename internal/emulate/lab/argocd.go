@@ -71,7 +71,7 @@ func (l *Lab) fitArgoCD(r *rotation, a *argocd.Application) *verifier {
 	for _, x := range a.Actions {
 		l.offer(s, app, x, k, cmp.Or(x.Namespace, namespace), use{r, v})
 	}
-	a.Interval, a.Timeout, a.CA = interval, patience/4, ""
+	a.Interval, a.Timeout, a.CA = interval, patience, ""
 	a.Transport = l.wire(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		s.ticks.Add(1)
 		health := ""

@@ -54,7 +54,7 @@ func (l *Lab) fitExternalSecret(r *rotation, s *externalsecret.Sync) *verifier {
 	v := &verifier{}
 	k := l.clusterOf(s.Cluster)
 	k.external(s.Cluster.Scope(s.Namespace), s.Name).feed(r, v, s.Key)
-	s.Interval, s.Timeout = interval, patience/4
+	s.Interval, s.Timeout = interval, patience/2
 	return v
 }
 

@@ -27,7 +27,7 @@ var windows = regexp.MustCompile(`\[[^\[\]]*\]`)
 func (l *Lab) fitPrometheus(r *rotation, q *prometheus.Query) *verifier {
 	v := &verifier{}
 	q.Query = windows.ReplaceAllString(q.Query, "[1ms]")
-	q.Interval, q.Within, q.For = interval, patience/4, min(q.For, 2*interval)
+	q.Interval, q.Within, q.For = interval, patience/2, min(q.For, 2*interval)
 	eval := func(query string, at time.Time) ([]prom.Sample, error) {
 		if strings.HasPrefix(query, "min(timestamp(") {
 			return []prom.Sample{{Value: float64(at.UnixMilli()) / 1000}}, nil
