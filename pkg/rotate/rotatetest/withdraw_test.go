@@ -21,6 +21,9 @@ func TestWithdraw(t *testing.T) {
 			var all []Schedule
 			synctest.Test(t, func(*testing.T) { all = append(singles(topo), Schedule{}) })
 			bubble(t, 2*len(all), func(i int) {
+				if raceEnabled && i%30 != 0 {
+					return // the whole without the race detector
+				}
 				s := all[i/2]
 				w := NewWorld(topo)
 				w.faults = s
