@@ -2,12 +2,13 @@ package cli
 
 import (
 	"os"
-	"regexp"
 	"strings"
+
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 // credential is how variables that hold one are called. A name such as TOKEN_FILE or ACCESS_KEY_ID is another thing.
-var credential = regexp.MustCompile(`(?i)(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|KEY|PAT)$`)
+var credential = pattern.New(`(?i)(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|KEY|PAT)$`)
 
 // guard makes the redactor know the credentials of the environment before the configuration says which of them it needs: they may
 // stand in the arguments by a slip of the hand, and a message about those comes first.

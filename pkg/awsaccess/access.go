@@ -18,7 +18,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"sync"
 	"time"
 
@@ -26,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -64,9 +64,9 @@ var _ rotate.Connector = (*Access)(nil)
 func (a *Access) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "aws:"+a.Region) }
 
 var (
-	regionName = regexp.MustCompile(`^([a-z]+-)+\d+$`)
-	accountID  = regexp.MustCompile(`^\d{12}$`)
-	roleARN    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::(\d{12}):role/[\w+=,.@/-]{1,576}$`)
+	regionName = pattern.New(`^([a-z]+-)+\d+$`)
+	accountID  = pattern.New(`^\d{12}$`)
+	roleARN    = pattern.New(`^arn:aws[a-z-]*:iam::(\d{12}):role/[\w+=,.@/-]{1,576}$`)
 )
 
 // Validate reports all that is wrong with the fields, without any call.

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -42,7 +42,7 @@ const (
 var emptySum = func() string { sum := sha256.Sum256(nil); return hex.EncodeToString(sum[:]) }()
 
 // clusterName is ClusterName of the service model.
-var clusterName = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
+var clusterName = pattern.New(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
 
 func checkCluster(name string) error {
 	if !clusterName.MatchString(name) {
@@ -146,7 +146,7 @@ type cluster struct {
 }
 
 // clusterARN is arn:PARTITION:eks:REGION:ACCOUNT:cluster/NAME.
-var clusterARN = regexp.MustCompile(`^arn:aws[a-z-]*:eks:([a-z0-9-]+):(\d{12}):cluster/(.+)$`)
+var clusterARN = pattern.New(`^arn:aws[a-z-]*:eks:([a-z0-9-]+):(\d{12}):cluster/(.+)$`)
 
 // EKSCluster asks EKS where the API server of a cluster in the region is, and for the certificate authority (PEM)
 // that its certificate is signed by. A cluster of another account than Account is refused with

@@ -16,13 +16,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 
 	"k8s.io/client-go/dynamic"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/awsaccess"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -107,8 +107,7 @@ func (c *Cluster) String() string {
 func (c *Cluster) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 var (
-	dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	eksName  = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
+	eksName = pattern.New(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
 )
 
 // Validate reports all that is wrong with the fields. It makes no call and reads no file.
@@ -158,7 +157,7 @@ func (c *Cluster) validate() error {
 			bad("token", "it has spaces or control characters; see that the variable or file holds the token and nothing else")
 		}
 	}
-	if c.Namespace != "" && !dnsLabel.MatchString(c.Namespace) {
+	if c.Namespace != "" && !pattern.DNSLabel.MatchString(c.Namespace) {
 		bad("namespace", "%q is not the name of a namespace: small letters, digits and -", c.Namespace)
 	}
 	return errors.Join(errs...)

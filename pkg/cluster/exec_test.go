@@ -64,10 +64,12 @@ func TestRealExec(t *testing.T) {
 	var got string
 	var err error
 	for range 50 {
-		if got, err = run(as("REMINT_KUBE_ROTATOR"), time.Minute, "web", "hello\n", "sh", "-c", `read -r line; echo "got $line"`); !errors.Is(err, rotate.ErrDenied) {
+		// The server takes note of a role after a moment; and over SPDY, kwok on a busy machine now and then closes the
+		// connection before it has passed on what the program wrote, which is no error to either side.
+		if got, err = run(as("REMINT_KUBE_ROTATOR"), time.Minute, "web", "hello\n", "sh", "-c", `read -r line; echo "got $line"`); !errors.Is(err, rotate.ErrDenied) && (err != nil || got != "|") {
 			break
 		}
-		time.Sleep(100 * time.Millisecond) // the server takes note of a role after a moment
+		time.Sleep(100 * time.Millisecond)
 	}
 	if err != nil || got != "got hello\n|" {
 		t.Errorf("over SPDY: %q, %v", got, err)

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -188,10 +188,10 @@ var causes = []metav1.CauseType{
 }
 
 // secretFields are the fields of every Secret; what stands behind them in a path is left out.
-var secretFields = regexp.MustCompile(`^(data|stringData|type|immutable|metadata\.(?:name|namespace|labels|annotations|resourceVersion|uid|ownerReferences|finalizers|managedFields)|metadata)\b`)
+var secretFields = pattern.New(`^(data|stringData|type|immutable|metadata\.(?:name|namespace|labels|annotations|resourceVersion|uid|ownerReferences|finalizers|managedFields)|metadata)\b`)
 
 // fieldPath is a field's path, of no great length.
-var fieldPath = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_./\[\]-]{0,119}$`)
+var fieldPath = pattern.New(`^[A-Za-z][A-Za-z0-9_./\[\]-]{0,119}$`)
 
 // fields lists the fields at fault, each with why.
 func fields(s metav1.Status, resource string) string {
@@ -233,10 +233,10 @@ func guarded(s metav1.Status, resource string) bool {
 }
 
 // run is what a value could be encoded in: base64 or hexadecimal digits. Names in Kubernetes have hyphens and dots.
-var run = regexp.MustCompile(`[A-Za-z0-9+/_=]{20,}`)
+var run = pattern.New(`[A-Za-z0-9+/_=]{20,}`)
 
 // quotes are signs that a message quotes an object, in JSON or as Go prints it.
-var quotes = regexp.MustCompile(`(?i)"?(string)?data"?\s*:|"?kind"?\s*:|managedFields|map\[|v1\.Secret`)
+var quotes = pattern.New(`(?i)"?(string)?data"?\s*:|"?kind"?\s*:|managedFields|map\[|v1\.Secret`)
 
 // message is what may be repeated of the server's own text.
 func message(s metav1.Status, resource string) string {

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 // This file turns bytes that may come from anybody into a tree that is safe to walk. Its rules:
@@ -100,8 +101,8 @@ func unreadable(text []byte) (line, column int, what string) {
 }
 
 var (
-	yamlError   = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-	parserError = regexp.MustCompile(`^did not find expected (',' or|key|'-' indicator|node content|<)`)
+	yamlError   = pattern.New(`^yaml: (?:line (\d+): )?(.*)$`)
+	parserError = pattern.New(`^did not find expected (',' or|key|'-' indicator|node content|<)`)
 )
 
 // syntax finds the place of an error of the YAML package, which tells at most a line, and for errors of its

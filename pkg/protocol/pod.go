@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -30,8 +30,6 @@ type Pod struct {
 	Selector  string           `yaml:"selector" example:"app=web" doc:"Instead of pod: labels; the first ready pod that has them, by name, is taken. That also needs the right to list pods."`
 	Container string           `yaml:"container" doc:"Container of the pod; by default its first."`
 }
-
-var podName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
 
 // Remote reports whether the program runs in a pod.
 func (p *Pod) Remote() bool { return p.Pod != "" || p.Selector != "" }
@@ -60,7 +58,7 @@ func (p *Pod) Validate() error {
 		bad("container", "it is a container of which pod? give pod or selector too")
 	case p.Pod != "" && p.Selector != "":
 		bad("selector", "give pod or selector, not both")
-	case p.Pod != "" && !podName.MatchString(p.Pod):
+	case p.Pod != "" && !pattern.DNSName.MatchString(p.Pod):
 		bad("pod", "%q is not the name of a pod: small letters, digits, - and .", p.Pod)
 	}
 	if p.Selector != "" {

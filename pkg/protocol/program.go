@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/internal/process"
 	"github.com/remint-dev/remint/internal/redact"
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -41,7 +41,7 @@ var (
 	// inherited variables say who and where, not with what right.
 	inherited = []string{"PATH", "HOME", "TMPDIR", "LANG"}
 	// ours are credentials of remint or of the job, and the runner's command files.
-	ours = regexp.MustCompile(`^(?:REMINT_|INPUT_|ACTIONS_)|^(?:FORGEJO|GITEA|GITHUB)_(?:ENV|OUTPUT|PATH|STATE|STEP_SUMMARY)$`)
+	ours = pattern.New(`^(?:REMINT_|INPUT_|ACTIONS_)|^(?:FORGEJO|GITEA|GITHUB)_(?:ENV|OUTPUT|PATH|STATE|STEP_SUMMARY)$`)
 )
 
 // String names the program, such as "command:./my-program --env production" or "command:apps/web-0:./my-program". Settings

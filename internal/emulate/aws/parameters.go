@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 // This file is Parameter Store, as documented for PutParameter, GetParameter, GetParameterHistory,
@@ -266,7 +268,7 @@ func selector(name string) (bare, at string) {
 	return bare, at
 }
 
-var parameterName = regexp.MustCompile(`^[a-zA-Z0-9_.-]+$|^(/[a-zA-Z0-9_.-]+)+$`)
+var parameterName = pattern.New(`^[a-zA-Z0-9_.-]+$|^(/[a-zA-Z0-9_.-]+)+$`)
 
 func (s *Server) findParameter(name string) (*parameter, *failure) {
 	if p := s.parameters[name]; p != nil {
@@ -487,7 +489,7 @@ func (s *Server) fill(v, old *Version) *failure {
 	return nil
 }
 
-var labelForm = regexp.MustCompile(`^[A-Za-z_.-][A-Za-z0-9_.-]*$`)
+var labelForm = pattern.New(`^[A-Za-z_.-][A-Za-z0-9_.-]*$`)
 
 // versionOf finds the version that labels are put on or taken off; without a number, the latest.
 func (s *Server) versionOf(in *parameterRequest) (*parameter, *Version, *failure) {

@@ -7,18 +7,19 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 // This file verifies Signature Version 4: a request must be signed for this region and service, by a key
 // that was given out here and has not expired, within fifteen minutes. The signature is computed again
 // over the headers that the request says it covers.
 
-var authorization = regexp.MustCompile(
+var authorization = pattern.New(
 	`^AWS4-HMAC-SHA256 Credential=([A-Z0-9]+)/(\d{8})/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})$`)
 
 // maxAge is how old a signed request may be (docs.aws.amazon.com, "Signature Version 4").
@@ -88,8 +89,8 @@ func (s *Server) verify(r *http.Request, body []byte, api string) (key, *failure
 }
 
 var (
-	scopeForm   = regexp.MustCompile(`^([A-Z0-9]+)/(\d{8})/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request$`)
-	expiresForm = regexp.MustCompile(`^[1-9]\d{0,5}$`)
+	scopeForm   = pattern.New(`^([A-Z0-9]+)/(\d{8})/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request$`)
+	expiresForm = pattern.New(`^[1-9]\d{0,5}$`)
 )
 
 // verifyPresigned returns whose GET it is that carries its signature in the query. headers are those that

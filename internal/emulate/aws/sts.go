@@ -11,11 +11,12 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 // This file is the security token service (query protocol, XML answers) and the endpoint where a runner
@@ -43,7 +44,7 @@ const stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 // life is how long assumed credentials live, the service's default.
 const life = time.Hour
 
-var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+var sessionName = pattern.New(`^[\w+=,.@-]{2,64}$`)
 
 func (s *Server) sts(w http.ResponseWriter, r *http.Request, body []byte) {
 	form, err := url.ParseQuery(string(body))

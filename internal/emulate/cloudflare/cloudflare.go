@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/remint-dev/remint/internal/emulate"
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 const base = "/client/v4/"
@@ -127,7 +127,7 @@ type request struct {
 	body    []byte
 }
 
-var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{40,}$`)
+var tokenForm = pattern.New(`^[A-Za-z0-9_-]{40,}$`)
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

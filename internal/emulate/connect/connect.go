@@ -13,12 +13,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/remint-dev/remint/internal/emulate"
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 // Operations, for Faults.
@@ -141,7 +141,7 @@ func (t Token) reaches(v *vault) bool {
 }
 
 // eq reads a filter: attribute eq "text".
-var eq = regexp.MustCompile(`^(\w+) eq "(.*)"$`)
+var eq = pattern.New(`^(\w+) eq "(.*)"$`)
 
 func filter(r *http.Request, attribute string) (want string, all, ok bool) {
 	f := r.URL.Query().Get("filter")

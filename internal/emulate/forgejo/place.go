@@ -2,11 +2,12 @@ package forgejo
 
 import (
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 // Secrets and variables of one level. Names are kept in upper case and matched without case. A secret can
@@ -59,9 +60,9 @@ func sorted[T any](m map[string]T) []string {
 }
 
 var (
-	namePattern      = regexp.MustCompile(`(?i)^[A-Z_][A-Z0-9_]*$`)
-	giteaForbidden   = regexp.MustCompile(`(?i)^GIT(EA|HUB)_`)
-	forgejoForbidden = regexp.MustCompile(`(?i)^FORGEJO_|GITEA_|GITHUB_`) // sic: ^ binds to the first only
+	namePattern      = pattern.New(`(?i)^[A-Z_][A-Z0-9_]*$`)
+	giteaForbidden   = pattern.New(`(?i)^GIT(EA|HUB)_`)
+	forgejoForbidden = pattern.New(`(?i)^FORGEJO_|GITEA_|GITHUB_`) // sic: ^ binds to the first only
 )
 
 // named checks a name as the server does, or answers 400.

@@ -5,13 +5,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/nacl/box"
+
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 // maxValue is the largest secret or variable in bytes (docs.github.com, "Secrets reference": 48 KB).
@@ -243,7 +244,7 @@ func (s *Server) check(c *call, sel selection, must bool) (ids []int64, ok bool)
 	return ids, true
 }
 
-var names = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var names = pattern.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // named answers 422 if a secret or variable cannot have the name.
 func named(c *call, what, name string) bool {

@@ -4,9 +4,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 // This file refuses what the API server refuses, and fills in what it fills in, as far as remint can meet it.
@@ -16,7 +17,7 @@ const (
 	frozen    = "field is immutable when `immutable` is set"
 )
 
-var dataKey = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
+var dataKey = pattern.New(`^[-._a-zA-Z0-9]+$`)
 
 // unreadable says why the data of a Secret cannot be read; "": it can.
 func unreadable(o object) string {

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"math"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	prom "github.com/remint-dev/remint/internal/emulate/prometheus"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/verify/prometheus"
 )
@@ -21,7 +21,7 @@ import (
 // else there is no sample.
 
 // windows are what a query reads over; they are cut short, so that nobody waits.
-var windows = regexp.MustCompile(`\[[^\[\]]*\]`)
+var windows = pattern.New(`\[[^\[\]]*\]`)
 
 // fitPrometheus makes the server of a query, at its address or behind the API server.
 func (l *Lab) fitPrometheus(r *rotation, q *prometheus.Query) *verifier {

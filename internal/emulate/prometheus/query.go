@@ -10,14 +10,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 // This file evaluates the few queries that the server knows by itself. The caller holds the lock.
 
 var (
-	callRule     = regexp.MustCompile(`^\s*([a-z_]+)\s*\((.*)\)\s*$`)
-	selectorRule = regexp.MustCompile(`^\s*([a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(?:\{(.*)\})?\s*$`)
-	matcherRule  = regexp.MustCompile(`^\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*(?:,|$)`)
+	callRule     = pattern.New(`^\s*([a-z_]+)\s*\((.*)\)\s*$`)
+	selectorRule = pattern.New(`^\s*([a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(?:\{(.*)\})?\s*$`)
+	matcherRule  = pattern.New(`^\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*(?:,|$)`)
 )
 
 // eval evaluates a query for a moment.

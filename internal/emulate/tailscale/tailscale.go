@@ -13,13 +13,13 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/remint-dev/remint/internal/emulate"
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 const longest = 90 * 24 * time.Hour
@@ -230,7 +230,7 @@ type create struct {
 	Tags          []string `json:"tags,omitempty"`
 }
 
-var description = regexp.MustCompile(`^[A-Za-z0-9 -]{0,50}$`)
+var description = pattern.New(`^[A-Za-z0-9 -]{0,50}$`)
 
 func (s *Server) mint(w http.ResponseWriter, r *http.Request, a access, _ string) {
 	var x wish

@@ -14,11 +14,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -176,7 +176,7 @@ func (p *Provider) ask(ctx context.Context, c call) (envelope, error) {
 }
 
 // opaque is what may be a credential: a token has 40 characters or more, an ID 32.
-var opaque = regexp.MustCompile(`[A-Za-z0-9_-]{33,}`)
+var opaque = pattern.New(`[A-Za-z0-9_-]{33,}`)
 
 // refuse makes the error of an answer that says no.
 func (p *Provider) refuse(c call, resp *http.Response, notes []note, foreign bool) *refusal {

@@ -17,13 +17,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	gofastly "github.com/fastly/go-fastly/v9/fastly"
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -186,8 +186,8 @@ func (r *refusal) otp() bool { return r.title == otpNeeded || r.title == otpWron
 // What may be a credential: IDs have 22 characters, and all recorded secrets 32. Where a secret is in play, what may be
 // a part of one counts too.
 var (
-	opaque = regexp.MustCompile(`[A-Za-z0-9_+/=-]{28,}`)
-	partly = regexp.MustCompile(`[A-Za-z0-9_+/=-]{16,}`)
+	opaque = pattern.New(`[A-Za-z0-9_+/=-]{28,}`)
+	partly = pattern.New(`[A-Za-z0-9_+/=-]{16,}`)
 )
 
 // refuse reads an answer with an error.

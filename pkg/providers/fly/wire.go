@@ -17,12 +17,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
 	genqlient "github.com/Khan/genqlient/graphql"
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 	flygo "github.com/superfly/fly-go"
 	"github.com/superfly/fly-go/tokens"
@@ -166,7 +166,7 @@ func (r *refusal) Error() string { return r.kind.Error() + ": " + r.text }
 func (r *refusal) Unwrap() error { return r.kind }
 
 // codeForm is what a code of an error may look like to be repeated to the user.
-var codeForm = regexp.MustCompile(`^[A-Za-z_]{1,40}$`)
+var codeForm = pattern.New(`^[A-Za-z_]{1,40}$`)
 
 // refuse makes one error of those in an answer. The first decides, unless one says that the credential is
 // dead. as is the Authorization the request was sent with.
@@ -227,7 +227,7 @@ func classify(e *gqlerror.Error, mutation bool, as string) *refusal {
 }
 
 // tokenForm is what credentials of Fly.io look like.
-var tokenForm = regexp.MustCompile(`\b(?:fm2|fm1r|fm1a|fo1)_[A-Za-z0-9+/=_-]*`)
+var tokenForm = pattern.New(`\b(?:fm2|fm1r|fm1a|fo1)_[A-Za-z0-9+/=_-]*`)
 
 // blot removes from text whatever looks like a credential, and each part of the Authorization as.
 func blot(text, as string) string {

@@ -21,13 +21,13 @@ import (
 	"errors"
 	"net/http"
 	"net/mail"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -105,9 +105,7 @@ func (p *Provider) String() string {
 }
 
 var (
-	parameterized = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
-	dnsLabel      = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	objectName    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+	parameterized = pattern.New(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 )
 
 // Validate reports all that is wrong with the fields, without any call.
@@ -130,12 +128,12 @@ func (p *Provider) Validate() error {
 		bad("via", "%q is neither exec nor job", httpx.Clean(p.Via, 50))
 	}
 	for field, name := range map[string]string{"deployment": p.Deployment, "cronjob": p.CronJob} {
-		if name != "" && !objectName.MatchString(name) {
+		if name != "" && !pattern.DNSName.MatchString(name) {
 			bad(field, "%q is no name of an object in Kubernetes", httpx.Clean(name, 100))
 		}
 	}
 	for field, name := range map[string]string{"container": p.Container, "namespace": p.Namespace} {
-		if name != "" && !dnsLabel.MatchString(name) {
+		if name != "" && !pattern.DNSLabel.MatchString(name) {
 			bad(field, "%q is no name in Kubernetes: small letters, digits and -", httpx.Clean(name, 100))
 		}
 	}

@@ -9,12 +9,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -145,7 +145,7 @@ const longest = 1 << 19
 
 var (
 	start   = []byte(`{"remint":`)
-	decimal = regexp.MustCompile(`^[1-9][0-9]{0,18}$`)
+	decimal = pattern.New(`^[1-9][0-9]{0,18}$`)
 )
 
 // understand finds the answer to the request with this mark. found is false if there is none.
@@ -186,7 +186,7 @@ func (a answer) read(now time.Time) (said, error) {
 	switch {
 	case a.Remint != 1:
 		return bad("version")
-	case !objectName.MatchString(a.Secret):
+	case !pattern.DNSName.MatchString(a.Secret):
 		return bad("name of the Secret")
 	case a.Client == "":
 		return bad("client id")
@@ -218,4 +218,4 @@ func (a answer) read(now time.Time) (said, error) {
 func sane(seconds int64) bool { return seconds > 0 && seconds < 253402300800 } // the year 10000
 
 // encoded is what a value could be written in; parts of addresses have dots and are shorter.
-var encoded = regexp.MustCompile(`[A-Za-z0-9+/_=-]{40,}`)
+var encoded = pattern.New(`[A-Za-z0-9+/_=-]{40,}`)

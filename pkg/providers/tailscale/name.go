@@ -5,12 +5,12 @@ package tailscale
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -23,8 +23,8 @@ const (
 )
 
 var (
-	allowed = regexp.MustCompile(`^[A-Za-z0-9 -]+$`)
-	packed  = regexp.MustCompile(`^(.+) ([0-9a-z]{7})([a-z2-7]{14})$`)
+	allowed = pattern.New(`^[A-Za-z0-9 -]+$`)
+	packed  = pattern.New(`^(.+) ([0-9a-z]{7})([a-z2-7]{14})$`)
 )
 
 // Description returns how a key with this name is described at Tailscale, which allows 50 letters, digits, hyphens and spaces.

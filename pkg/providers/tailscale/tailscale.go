@@ -24,13 +24,13 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -95,9 +95,9 @@ func set(words []string) []string {
 }
 
 var (
-	tagForm     = regexp.MustCompile(`^tag:[A-Za-z][A-Za-z0-9-]*$`)
-	tailnetForm = regexp.MustCompile(`^[A-Za-z0-9-][A-Za-z0-9@._+-]{0,252}$`)
-	keyID       = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
+	tagForm     = pattern.New(`^tag:[A-Za-z][A-Za-z0-9-]*$`)
+	tailnetForm = pattern.New(`^[A-Za-z0-9-][A-Za-z0-9@._+-]{0,252}$`)
+	keyID       = pattern.New(`^[A-Za-z0-9]{1,64}$`)
 )
 
 // Validate reports everything about the fields that can be known without a call.

@@ -14,11 +14,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -150,7 +150,7 @@ func (p *Provider) send(ctx context.Context, method, path string, query url.Valu
 }
 
 // opaque is what may be a part of a key.
-var opaque = regexp.MustCompile(`(?:tskey-)?[A-Za-z0-9_-]{20,}`)
+var opaque = pattern.New(`(?:tskey-)?[A-Za-z0-9_-]{20,}`)
 
 // blot removes credentials, and what looks like one, from a text that is not cut yet.
 func (p *Provider) blot(text string) string {

@@ -3,9 +3,9 @@ package file
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -37,7 +37,7 @@ const (
 // errNoKey says that no line assigns the variable.
 var errNoKey = errors.New("no line sets the variable")
 
-var assigns = regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=([ \t]*)`)
+var assigns = pattern.New(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=([ \t]*)`)
 
 // locate finds the assignment of key.
 func locate(doc, key string) (assignment, error) {
@@ -158,7 +158,7 @@ func comment(text string) int {
 }
 
 // plain are texts that mean themselves, unquoted, for every reader.
-var plain = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
+var plain = pattern.New(`^[A-Za-z0-9_./:=,@%+-]+$`)
 
 // quote writes a value in the given style, or the next that can hold it without an escape. loose allows
 // blanks without quotes, where they were before.

@@ -1,19 +1,20 @@
 package forgejo
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/remint-dev/remint/internal/pattern"
 )
 
 // Names of secrets and variables. They are kept in upper case and compared without case.
 
 var (
-	wellFormed = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	wellFormed = pattern.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	// reserved is Gitea's rule (services/secrets/validation.go), and was Forgejo's until 2024.
-	reserved = regexp.MustCompile(`(?i)^GIT(EA|HUB)_`)
+	reserved = pattern.New(`(?i)^GIT(EA|HUB)_`)
 	// reservedForgejo is Forgejo's expression as it stands in its source: ^ binds to the first alternative only, so
 	// that GITEA_ and GITHUB_ are refused anywhere in a name.
-	reservedForgejo = regexp.MustCompile(`(?i)^FORGEJO_|GITEA_|GITHUB_`)
+	reservedForgejo = pattern.New(`(?i)^FORGEJO_|GITEA_|GITHUB_`)
 )
 
 // refusedByAll says why both servers refuse a name, or "".

@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"regexp"
 	"strings"
 	"sync"
 	"unicode"
@@ -21,6 +20,7 @@ import (
 	"code.gitea.io/sdk/gitea"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -69,9 +69,9 @@ func (s *Secret) String() string {
 
 var (
 	// segment is what both servers allow in names of owners and repositories.
-	segment = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	segment = pattern.New(`^[A-Za-z0-9._-]+$`)
 	// github are the hosts of GitHub itself, which speaks another API.
-	github = regexp.MustCompile(`(?i)^((api\.)?github\.com|.*\.ghe\.com)$`)
+	github = pattern.New(`(?i)^((api\.)?github\.com|.*\.ghe\.com)$`)
 )
 
 // Validate reports everything that is wrong with the configuration and can be known without a call.

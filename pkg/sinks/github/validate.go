@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -20,10 +20,10 @@ import (
 // your secrets"; a path part that is more than a name would reach another resource.
 
 var (
-	secretName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	ownerName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
-	repoName   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
-	appID      = regexp.MustCompile(`^[A-Za-z0-9.]+$`)
+	secretName = pattern.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	ownerName  = pattern.New(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
+	repoName   = pattern.New(`^[A-Za-z0-9._-]{1,100}$`)
+	appID      = pattern.New(`^[A-Za-z0-9.]+$`)
 )
 
 // Validate reports everything that is wrong with the configuration and can be known without a call.

@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -19,7 +19,7 @@ import (
 // to try out guesses of a weak password would be left with one in four thousand million of them, not with one.
 
 // qualified is what may stand behind the prefix of an annotation's name.
-var qualified = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
+var qualified = pattern.New(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
 
 // annotation names the marker of a key. Each key of a Secret has its own.
 func annotation(key string) string {

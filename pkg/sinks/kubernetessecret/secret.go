@@ -17,11 +17,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -85,9 +85,8 @@ func (s *Secret) String() string {
 func (s *Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 var (
-	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	dnsSubdomain = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
-	dataKey      = regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
+	dnsSubdomain = pattern.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+	dataKey      = pattern.New(`^[-._a-zA-Z0-9]{1,253}$`)
 )
 
 // Validate reports all that is wrong with the fields, without any call.
@@ -107,7 +106,7 @@ func (s *Secret) Validate() error {
 	case !dataKey.MatchString(key) || key == "." || strings.HasPrefix(key, ".."):
 		bad("key", "%q is not a key of a Secret: letters, digits, -, _ and .", key)
 	}
-	if s.Namespace != "" && !dnsLabel.MatchString(s.Namespace) {
+	if s.Namespace != "" && !pattern.DNSLabel.MatchString(s.Namespace) {
 		bad("namespace", "%q is not the name of a namespace: small letters, digits and -", s.Namespace)
 	}
 	if s.Cluster == nil {

@@ -2,10 +2,10 @@ package onepassword
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -21,7 +21,7 @@ type reference struct {
 }
 
 // id is the form of ids of vaults and items (1Password Connect's description: ^[\da-z]{26}$).
-var id = regexp.MustCompile(`^[\da-z]{26}$`)
+var id = pattern.New(`^[\da-z]{26}$`)
 
 // parse reads op://vault/item/section/field or op://vault/item/field.
 func parse(text string) (reference, error) {

@@ -19,10 +19,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"sync"
 	"time"
 
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/providers/signon"
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -101,12 +101,10 @@ func (s *Sync) String() string {
 // Format implements [fmt.Formatter] for every verb: the last write is kept for an undo.
 func (s *Sync) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
-var objectName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
-
 // Validate reports all that is wrong with the fields, without any call.
 func (s *Sync) Validate() error {
 	var errs []error
-	if s.Secret != "" && !objectName.MatchString(s.Secret) {
+	if s.Secret != "" && !pattern.DNSName.MatchString(s.Secret) {
 		errs = append(errs, rotate.Field("secret", "%q is not the name of a Secret: small letters, digits, - and .", s.Secret))
 	}
 	return errors.Join(append(errs, s.newRun().Validate())...)

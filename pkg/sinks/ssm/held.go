@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -25,7 +25,7 @@ const (
 	verifiedLabel = "remint-verified"
 )
 
-var ourLabel = regexp.MustCompile(`^remint-(?:[0-9a-f]{32}|verified)$`)
+var ourLabel = pattern.New(`^remint-(?:[0-9a-f]{32}|verified)$`)
 
 // labelOf returns the label of versions that hold the token; "" if the provider cannot name the token.
 func labelOf(t rotate.Token) string {

@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -31,6 +30,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/awsaccess"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -83,8 +83,8 @@ func (p *Parameter) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.Str
 
 var (
 	// parameterARN takes names with a path only: that of "/x" and that of "x" cannot be told apart.
-	parameterARN  = regexp.MustCompile(`^arn:aws[a-z-]*:ssm:([a-z0-9-]+):(\d{12}):parameter((?:/[a-zA-Z0-9_.-]+){2,})$`)
-	parameterName = regexp.MustCompile(`^[a-zA-Z0-9_.-]+$|^(?:/[a-zA-Z0-9_.-]+)+$`)
+	parameterARN  = pattern.New(`^arn:aws[a-z-]*:ssm:([a-z0-9-]+):(\d{12}):parameter((?:/[a-zA-Z0-9_.-]+){2,})$`)
+	parameterName = pattern.New(`^[a-zA-Z0-9_.-]+$|^(?:/[a-zA-Z0-9_.-]+)+$`)
 )
 
 // arn takes the ARN in the configuration apart.

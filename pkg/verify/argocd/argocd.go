@@ -16,12 +16,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -134,24 +134,23 @@ func (a *Application) warn(format string, args ...any) {
 }
 
 var (
-	nameRule    = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$`) // a DNS subdomain, as Kubernetes has it
-	projectRule = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	kindRule    = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*$`)
-	actionRule  = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
-	pathRule    = regexp.MustCompile(`^[A-Za-z0-9._:~-]+$`) // a resource's name may be more than a DNS subdomain
+	projectRule = pattern.New(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	kindRule    = pattern.New(`^[A-Z][A-Za-z0-9]*$`)
+	actionRule  = pattern.New(`^[A-Za-z0-9_.-]+$`)
+	pathRule    = pattern.New(`^[A-Za-z0-9._:~-]+$`) // a resource's name may be more than a DNS subdomain
 )
 
 // Validate implements the configuration's check; it calls nobody and reads no file.
 func (a *Application) Validate() error {
 	var errs []error
 	bad := func(field, format string, args ...any) { errs = append(errs, rotate.Field(field, format, args...)) }
-	if !nameRule.MatchString(a.Name) {
+	if !pattern.DNSName.MatchString(a.Name) {
 		bad("application", "%q is not the name of an application", a.Name)
 	}
 	if a.Project != "" && !projectRule.MatchString(a.Project) {
 		bad("project", "%q is not the name of a project", a.Project)
 	}
-	if a.AppNamespace != "" && !nameRule.MatchString(a.AppNamespace) {
+	if a.AppNamespace != "" && !pattern.DNSName.MatchString(a.AppNamespace) {
 		bad("app-namespace", "%q is not a namespace", a.AppNamespace)
 	}
 	switch a.Refresh {
@@ -163,11 +162,11 @@ func (a *Application) Validate() error {
 		field := func(key string) string { return fmt.Sprintf("actions[%d].%s", i, key) }
 		for _, f := range []struct {
 			key, value string
-			rule       *regexp.Regexp
+			rule       *pattern.Pattern
 			needed     bool
 		}{
 			{"kind", x.Kind, kindRule, true}, {"name", x.Resource, pathRule, true}, {"action", x.Action, actionRule, true},
-			{"group", x.Group, nameRule, false}, {"version", x.Version, nameRule, false}, {"namespace", x.Namespace, nameRule, false},
+			{"group", x.Group, pattern.DNSName, false}, {"version", x.Version, pattern.DNSName, false}, {"namespace", x.Namespace, pattern.DNSName, false},
 		} {
 			if f.value == "" && f.needed {
 				bad(field(f.key), "is missing")

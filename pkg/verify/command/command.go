@@ -18,12 +18,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/internal/process"
 	"github.com/remint-dev/remint/internal/redact"
 	"github.com/remint-dev/remint/pkg/protocol"
@@ -75,7 +75,7 @@ var inherited = []string{"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "T
 
 var (
 	// ours are variables that may hold credentials of remint or of the job, and the runner's command files.
-	ours = regexp.MustCompile(`^(?:REMINT_|INPUT_|ACTIONS_)` +
+	ours = pattern.New(`^(?:REMINT_|INPUT_|ACTIONS_)` +
 		`|^(?:AWS|FASTLY|FLY|FORGEJO|GITEA|GITHUB|OP|SIGNON|VAULT)_.*(?:TOKEN|SECRET|PASSWORD|KEY|CREDENTIAL)` +
 		`|^(?:FORGEJO|GITEA|GITHUB)_(?:ENV|OUTPUT|PATH|STATE|STEP_SUMMARY)$`)
 )

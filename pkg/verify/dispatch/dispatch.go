@@ -19,12 +19,12 @@ import (
 	"fmt"
 	"net/http"
 	"path"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -111,11 +111,11 @@ func or(d, otherwise time.Duration) time.Duration {
 }
 
 var (
-	fileRule  = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_. -]*\.ya?ml$`)
-	repoRule  = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
-	refRule   = regexp.MustCompile(`^[^\s~^:?*\\\x00-\x1f\x7f]+$`)
-	shaRule   = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
-	inputRule = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+	fileRule  = pattern.New(`^[A-Za-z0-9_.][A-Za-z0-9_. -]*\.ya?ml$`)
+	repoRule  = pattern.New(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
+	refRule   = pattern.New(`^[^\s~^:?*\\\x00-\x1f\x7f]+$`)
+	shaRule   = pattern.New(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+	inputRule = pattern.New(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 )
 
 // Validate implements the configuration's check; it calls nobody.

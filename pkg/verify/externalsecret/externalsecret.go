@@ -17,11 +17,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/verify/internal/objects"
@@ -97,15 +97,14 @@ func (s *Sync) timeout() time.Duration  { return objects.Or(s.Timeout, defaultTi
 func (s *Sync) interval() time.Duration { return objects.Or(s.Interval, defaultInterval) }
 
 var (
-	nameRule = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`) // RFC 1123 subdomain, as most objects
-	keyRule  = regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)                // Kubernetes, "Secret", data
+	keyRule = pattern.New(`^[-._a-zA-Z0-9]{1,253}$`) // Kubernetes, "Secret", data
 )
 
 // Validate implements the configuration's check; it calls nobody.
 func (s *Sync) Validate() error {
 	var errs []error
 	bad := func(field, format string, args ...any) { errs = append(errs, rotate.Field(field, format, args...)) }
-	if !nameRule.MatchString(s.Name) {
+	if !pattern.DNSName.MatchString(s.Name) {
 		bad("name", "%q is not the name of an ExternalSecret: small letters, digits, - and .", s.Name)
 	}
 	if s.Key != "" && !keyRule.MatchString(s.Key) {

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -78,9 +79,9 @@ func (r *Request) at() string {
 }
 
 var (
-	tokenRule  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110, section 5.6.2
-	statusRule = regexp.MustCompile(`^[1-5](?:[0-9][0-9]|xx)$`)
-	ownScheme  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]* \S+$`)
+	tokenRule  = pattern.New("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110, section 5.6.2
+	statusRule = pattern.New(`^[1-5](?:[0-9][0-9]|xx)$`)
+	ownScheme  = pattern.New(`^[A-Za-z][A-Za-z0-9]* \S+$`)
 )
 
 // Validate implements the configuration's check; it calls nobody.

@@ -14,11 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/verify/internal/objects"
@@ -91,7 +91,7 @@ func (r *Run) timeout() time.Duration  { return objects.Or(r.Timeout, defaultTim
 func (r *Run) interval() time.Duration { return objects.Or(r.Interval, defaultInterval) }
 
 // nameRule is that of CronJobs, whose names leave room for those of their Jobs.
-var nameRule = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,50}[a-z0-9])?$`)
+var nameRule = pattern.New(`^[a-z0-9]([-a-z0-9.]{0,50}[a-z0-9])?$`)
 
 // Validate implements the configuration's check; it calls nobody.
 func (r *Run) Validate() error {

@@ -22,6 +22,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/verify/internal/objects"
@@ -112,9 +113,6 @@ func (l *Logs) timeout() time.Duration {
 	return max(objects.Or(l.Timeout, defaultTimeout), l.watch()+3*l.interval())
 }
 
-// nameRule is that of most Kubernetes objects (RFC 1123 subdomain).
-var nameRule = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
-
 // Validate implements the configuration's check; it calls nobody.
 func (l *Logs) Validate() error {
 	_, err := l.prepare()
@@ -132,14 +130,14 @@ func (l *Logs) prepare() (patterns, error) {
 		bad("deployment", "say whose logs: deployment with its name, or selector with labels")
 	case l.Deployment != "" && l.Selector != "":
 		bad("selector", "give deployment or selector, not both")
-	case l.Deployment != "" && !nameRule.MatchString(l.Deployment):
+	case l.Deployment != "" && !pattern.DNSName.MatchString(l.Deployment):
 		bad("deployment", "%q is not the name of a Deployment: small letters, digits, - and .", l.Deployment)
 	case l.Selector != "":
 		if s, err := labels.Parse(l.Selector); err != nil || s.Empty() {
 			bad("selector", "%q is not a selector of labels, such as app=web,tier!=test", l.Selector)
 		}
 	}
-	if l.Container != "" && !nameRule.MatchString(l.Container) {
+	if l.Container != "" && !pattern.DNSName.MatchString(l.Container) {
 		bad("container", "%q is not the name of a container: small letters, digits and -", l.Container)
 	}
 	var p patterns

@@ -2,16 +2,16 @@ package prometheus
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
 // This file puts what is known of a token into a query. PromQL has no parameters, so a value that could end the quotes
 // it stands in is refused; where it stands is scan's concern (selectors.go).
 
-var placeholder = regexp.MustCompile(`\$\{token\.[^}]*\}?`)
+var placeholder = pattern.New(`\$\{token\.[^}]*\}?`)
 
 // expand replaces ${token.…} in a query.
 func expand(query string, t rotate.Token) (string, error) {

@@ -17,12 +17,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -143,7 +143,7 @@ func (q *Query) warn(format string, args ...any) {
 }
 
 // serviceRule is [scheme:]name:port[/prefix], as the API server writes the name of a service it is proxy for.
-var serviceRule = regexp.MustCompile(`^(?:(https?):)?([a-z](?:[a-z0-9-]{0,61}[a-z0-9])?):([0-9]{1,5}|[a-z0-9][a-z0-9-]{0,14})((?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*)/?$`)
+var serviceRule = pattern.New(`^(?:(https?):)?([a-z](?:[a-z0-9-]{0,61}[a-z0-9])?):([0-9]{1,5}|[a-z0-9][a-z0-9-]{0,14})((?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*)/?$`)
 
 // Validate implements the configuration's check; it calls nobody and reads no file.
 func (q *Query) Validate() error {

@@ -18,12 +18,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/remint-dev/remint/internal/pattern"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/verify/internal/objects"
@@ -120,9 +120,6 @@ func (r *Rollout) named() (kind, string) {
 	return kind{}, ""
 }
 
-// nameRule is that of most Kubernetes objects (RFC 1123 subdomain).
-var nameRule = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
-
 // Validate implements the configuration's check; it calls nobody.
 func (r *Rollout) Validate() error {
 	var errs []error
@@ -133,7 +130,7 @@ func (r *Rollout) Validate() error {
 			continue
 		}
 		given = append(given, x.field)
-		if !nameRule.MatchString(x.name) {
+		if !pattern.DNSName.MatchString(x.name) {
 			bad(x.field, "%q is not the name of an object: small letters, digits, - and .", x.name)
 		}
 	}
@@ -150,7 +147,7 @@ func (r *Rollout) Validate() error {
 		bad(given[1], "%s are given; give one of them, and a verifier for each workload", strings.Join(given, " and "))
 	}
 	switch {
-	case r.Secret != "" && !nameRule.MatchString(r.Secret):
+	case r.Secret != "" && !pattern.DNSName.MatchString(r.Secret):
 		bad("secret", "%q is not the name of an object: small letters, digits, - and .", r.Secret)
 	case r.Secret != "":
 	case r.Consumers != "":
