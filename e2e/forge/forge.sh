@@ -173,9 +173,10 @@ W
   # runner
   LABELS='"self-hosted:host"'; DH='-'
   if [ "$DOCKER" = 1 ]; then LABELS='"self-hosted:host", "ubuntu-latest:docker://forgebase:1"'; DH="unix://$SOCK"; fi
+  # A fetch that the runner gives up loses the task that Gitea has just given it: the run then never ends.
   cat > $ROOT/runner/cfg.yaml <<R
 log: {level: info}
-runner: {file: .runner, capacity: 8, timeout: 10m, fetch_timeout: 5s, fetch_interval: 1s, fetch_interval_max: 1s, log_report_interval: 1s, log_report_max_latency: 500ms, state_report_interval: 1s, labels: [$LABELS]}
+runner: {file: .runner, capacity: 8, timeout: 10m, fetch_timeout: 30s, fetch_interval: 1s, fetch_interval_max: 1s, log_report_interval: 1s, log_report_max_latency: 500ms, state_report_interval: 1s, labels: [$LABELS]}
 cache: {enabled: false}
 host: {workdir_parent: $ROOT/runner/jobs}
 container: {docker_host: "$DH", network: host, force_pull: false}
