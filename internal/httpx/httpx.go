@@ -60,19 +60,7 @@ type Transport struct {
 }
 
 // shared is the wire of every Transport that is given none: one pool of connections per process.
-var shared = sync.OnceValue(func() http.RoundTripper {
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:   15 * time.Second,
-		ResponseHeaderTimeout: 60 * time.Second,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          20,
-		MaxIdleConnsPerHost:   4,
-		IdleConnTimeout:       90 * time.Second,
-	}
-})
+var shared = sync.OnceValue(func() http.RoundTripper { return Pool(nil) })
 
 // Base parses the base URL of a service and refuses what no adapter should talk to: other schemes than
 // https, plain http to anything but loopback, user information, a query or a fragment. The result ends
@@ -203,12 +191,8 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			_, _ = io.CopyN(io.Discard, resp.Body, 1<<16)
 			_ = resp.Body.Close()
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-			timer.Stop()
-			return nil, r.Context().Err()
+		if err := Sleep(r.Context(), wait); err != nil {
+			return nil, err
 		}
 	}
 }
@@ -287,14 +271,7 @@ func (t *Transport) pace(ctx context.Context) error {
 	}
 	t.changed = at
 	t.mu.Unlock()
-	timer := time.NewTimer(time.Until(at))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return Sleep(ctx, time.Until(at))
 }
 
 func (t *Transport) clock(resp *http.Response) {

@@ -12,7 +12,6 @@
 package awsaccess
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -50,6 +49,9 @@ type Access struct {
 	Interval time.Duration `yaml:"-" json:"-"`
 	// Transport carries all requests but those of the default chain; nil is the process's pool.
 	Transport http.RoundTripper `yaml:"-" json:"-"`
+	// OnSecret is told the short-lived credentials that are had on the way, before they are used: the place to mask them.
+	// It may be called by several goroutines. Nil: nobody is told.
+	OnSecret func(rotate.Secret) `yaml:"-" json:"-"`
 	// Credentials replaces the default chain; nil: the chain.
 	Credentials aws.CredentialsProvider `yaml:"-" json:"-"`
 
@@ -145,18 +147,6 @@ func (a *Access) Wait() time.Duration {
 		return a.Interval
 	}
 	return 2 * time.Second
-}
-
-// Sleep waits for d, or returns early with the context's error.
-func Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // origin is the part of a URL that a transport is bound to.

@@ -85,7 +85,7 @@ func (a *Access) config(ctx context.Context, region string) (aws.Config, error) 
 		if aws.IsCredentialsProvider(cfg.Credentials, (*ec2rolecreds.Provider)(nil)) {
 			limit = metadataLimit // nothing else was found, and the chain would ask the instance
 		}
-		cfg.Credentials = aws.NewCredentialsCache(&chain{from: cfg.Credentials, limit: limit})
+		cfg.Credentials = a.cached(&chain{from: cfg.Credentials, limit: limit})
 	}
 	if a.Role == "" {
 		return cfg, nil
@@ -95,12 +95,28 @@ func (a *Access) config(ctx context.Context, region string) (aws.Config, error) 
 		return cfg, err
 	}
 	if a.byToken() {
-		cfg.Credentials = aws.NewCredentialsCache(&webIdentity{a, client})
+		cfg.Credentials = a.cached(&webIdentity{a, client})
 		return cfg, nil
 	}
-	cfg.Credentials = aws.NewCredentialsCache(&assumed{a.Role,
+	cfg.Credentials = a.cached(&assumed{a.Role,
 		stscreds.NewAssumeRoleProvider(client, a.Role, func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = session })})
 	return cfg, nil
+}
+
+// cached keeps credentials until they expire, and tells of them.
+func (a *Access) cached(from aws.CredentialsProvider) aws.CredentialsProvider {
+	return aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+		got, err := from.Retrieve(ctx)
+		a.tell(got.SecretAccessKey)
+		a.tell(got.SessionToken)
+		return got, err
+	}))
+}
+
+func (a *Access) tell(text string) {
+	if a.OnSecret != nil && text != "" {
+		a.OnSecret(rotate.NewSecret(text))
+	}
 }
 
 // chain is the SDK's default chain, bounded and explained.

@@ -101,7 +101,9 @@ func (a *Access) EKSToken(ctx context.Context, cluster string) (token rotate.Sec
 	if keys.CanExpire && keys.Expires.Before(expires) {
 		expires = keys.Expires
 	}
-	return rotate.NewSecret(tokenPrefix + base64.RawURLEncoding.EncodeToString([]byte(signed))), expires, nil
+	token = rotate.NewSecret(tokenPrefix + base64.RawURLEncoding.EncodeToString([]byte(signed)))
+	a.tell(token.Reveal())
+	return token, expires, nil
 }
 
 // eksOrigin returns where EKS is: what the SDK's rules give for STS in the same region, with the other name.

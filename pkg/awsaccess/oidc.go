@@ -64,5 +64,6 @@ func (a *Access) identityToken(ctx context.Context) (string, error) {
 	if json.Unmarshal(body, &answer) != nil || answer.Value == "" {
 		return "", wrong(fmt.Errorf("%w: its answer has no value", rotate.ErrTemporary))
 	}
+	a.tell(answer.Value)
 	return answer.Value, nil
 }

@@ -64,7 +64,7 @@ func (w *webIdentity) Retrieve(ctx context.Context) (aws.Credentials, error) {
 			return got, &CredentialsError{assumeError("AssumeRoleWithWebIdentity", w.Role, err, fmt.Sprintf(
 				"see that the account has an identity provider for this runner's issuer, and that the role's trust policy allows the audience %s and this job's subject (repository, and branch or environment)", w.audience()))}
 		}
-		if err := Sleep(ctx, time.Duration(n)*w.Wait()); err != nil {
+		if err := httpx.Sleep(ctx, time.Duration(n)*w.Wait()); err != nil {
 			return got, err
 		}
 	}

@@ -153,7 +153,7 @@ func (c *Cluster) validate() error {
 		switch {
 		case c.Token.IsZero():
 			bad("token", "give a token for server, such as one made with kubectl create token")
-		case !printable(c.Token.Reveal()):
+		case !httpx.Presentable(c.Token.Reveal()):
 			bad("token", "it has spaces or control characters; see that the variable or file holds the token and nothing else")
 		}
 	}
@@ -161,11 +161,6 @@ func (c *Cluster) validate() error {
 		bad("namespace", "%q is not the name of a namespace: small letters, digits and -", c.Namespace)
 	}
 	return errors.Join(errs...)
-}
-
-// printable reports that a token can stand in a header.
-func printable(token string) bool {
-	return token != "" && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // Scope returns the namespace to use: the adapter's own, else the cluster's, else "default".
@@ -185,8 +180,11 @@ func (c *Cluster) Endpoints() []rotate.Endpoint {
 	return c.Reach("the API server of "+c.String(), http.MethodGet, http.MethodPatch, http.MethodPost)
 }
 
-// Reach is [Cluster.Endpoints] with the words and methods of one adapter.
+// Reach is [Cluster.Endpoints] with the words and methods of one adapter. Of no cluster (nil) there are none.
 func (c *Cluster) Reach(why string, methods ...string) []rotate.Endpoint {
+	if c == nil {
+		return nil
+	}
 	server := rotate.Endpoint{Methods: methods, Why: why}
 	switch c.way() {
 	case byEKS:

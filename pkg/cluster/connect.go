@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -78,7 +78,7 @@ func (c *Cluster) find(ctx context.Context) (*way, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: ca: %w", rotate.ErrConfig, err)
 	}
-	w.tls, err = trust(pem, "the file of ca")
+	w.tls, err = httpx.Trust(pem, "the file of ca")
 	return w, err
 }
 
@@ -88,7 +88,7 @@ func (c *Cluster) fromPod() (*way, error) {
 	if mount == "" {
 		mount = podMount
 	}
-	w := &way{server: podServer, authorize: bearer(fileToken(filepath.Join(mount, "token")))}
+	w := &way{server: podServer, authorize: bearer(c.fileToken(filepath.Join(mount, "token")))}
 	if c.Transport != nil {
 		return w, nil
 	}
@@ -99,17 +99,8 @@ func (c *Cluster) fromPod() (*way, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the service account's CA: %w", rotate.ErrConfig, err)
 	}
-	w.tls, err = trust(pem, "ca.crt of the service account")
+	w.tls, err = httpx.Trust(pem, "ca.crt of the service account")
 	return w, err
-}
-
-// trust returns the rules of TLS for a server whose certificate is signed by one of those in the PEM text.
-func trust(pem []byte, where string) (*tls.Config, error) {
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%w: %s holds no certificate in PEM", rotate.ErrConfig, where)
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
 }
 
 // bearer sets the token of each request.
@@ -124,16 +115,26 @@ func bearer(token func() (rotate.Secret, error)) func(*http.Request) error {
 	}
 }
 
+func (c *Cluster) tell(s rotate.Secret) {
+	if c.OnSecret != nil && !s.IsZero() {
+		c.OnSecret(s)
+	}
+}
+
 // fileToken reads a token anew for each request: Kubernetes replaces those of pods within the hour.
-func fileToken(path string) func() (rotate.Secret, error) {
+func (c *Cluster) fileToken(path string) func() (rotate.Secret, error) {
+	var last atomic.Pointer[string] // that was told
 	return func() (rotate.Secret, error) {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return rotate.Secret{}, fmt.Errorf("%w: the token's file: %w", rotate.ErrConfig, err)
 		}
 		token := strings.TrimSpace(string(text))
-		if !printable(token) {
+		if !httpx.Presentable(token) {
 			return rotate.Secret{}, fmt.Errorf("%w: %s holds no token", rotate.ErrConfig, httpx.Clean(path, 300))
+		}
+		if was := last.Swap(&token); was == nil || *was != token {
+			c.tell(rotate.NewSecret(token))
 		}
 		return rotate.NewSecret(token), nil
 	}

@@ -26,7 +26,7 @@ func (c *Cluster) fromEKS(ctx context.Context) (*way, error) {
 	if u, err := httpx.Base(endpoint); err != nil || u.Scheme == "http" || c.Transport != nil {
 		return w, err
 	}
-	w.tls, err = trust(ca, "what AWS says of its certificateAuthority") // the system's roots sign no EKS cluster
+	w.tls, err = httpx.Trust(ca, "what AWS says of its certificateAuthority") // the system's roots sign no EKS cluster
 	return w, err
 }
 

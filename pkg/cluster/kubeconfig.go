@@ -64,7 +64,7 @@ func (c *Cluster) fromKubeconfig() (*way, error) {
 	if err := refused(server, user); err != nil {
 		return nil, fmt.Errorf("%w: context %q of %s: %w", rotate.ErrConfig, name, where, err)
 	}
-	w := &way{server: server.Server, authorize: identity(user)}
+	w := &way{server: server.Server, authorize: c.identity(user)}
 	if c.Transport != nil {
 		return w, nil
 	}
@@ -121,23 +121,25 @@ func refused(server *api.Cluster, user *api.AuthInfo) error {
 		len(user.ClientCertificateData) == 0 && user.ClientCertificate == "" {
 		no("its user has neither token nor certificate")
 	}
-	if user.Token != "" && !printable(user.Token) {
+	if user.Token != "" && !httpx.Presentable(user.Token) {
 		no("its user's token has spaces or control characters")
 	}
 	return errors.Join(errs...)
 }
 
 // identity says who we are. A token file outranks a token, as in client-go, and is read anew for each request.
-func identity(user *api.AuthInfo) func(*http.Request) error {
+func (c *Cluster) identity(user *api.AuthInfo) func(*http.Request) error {
 	who := func(*http.Request) error { return nil } // the client certificate says it
 	switch {
 	case user.TokenFile != "":
-		who = bearer(fileToken(user.TokenFile))
+		who = bearer(c.fileToken(user.TokenFile))
 	case user.Token != "":
 		token := rotate.NewSecret(user.Token)
+		c.tell(token)
 		who = bearer(func() (rotate.Secret, error) { return token, nil })
 	case user.Username != "":
 		name, password := user.Username, rotate.NewSecret(user.Password)
+		c.tell(password)
 		who = func(r *http.Request) error { r.SetBasicAuth(name, password.Reveal()); return nil }
 	}
 	if user.Impersonate == "" && user.ImpersonateUID == "" && len(user.ImpersonateGroups) == 0 && len(user.ImpersonateUserExtra) == 0 {
@@ -174,7 +176,7 @@ func certificates(server *api.Cluster, user *api.AuthInfo) (*tls.Config, error) 
 		return nil, err
 	}
 	if len(ca) > 0 {
-		if conf, err = trust(ca, "its certificate-authority"); err != nil {
+		if conf, err = httpx.Trust(ca, "its certificate-authority"); err != nil {
 			return nil, err
 		}
 	}

@@ -2,12 +2,9 @@ package cluster
 
 import (
 	"bytes"
-	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
@@ -53,23 +50,11 @@ func newLink(w *way, given http.RoundTripper) (*link, error) {
 
 // connections is a pool for one cluster, since what it trusts is the cluster's own.
 func connections(w *way) *http.Transport {
-	proxy, conf := w.proxy, w.tls
-	if proxy == nil {
-		proxy = http.ProxyFromEnvironment
+	pool := httpx.Pool(w.tls)
+	if w.proxy != nil {
+		pool.Proxy = w.proxy
 	}
-	if conf == nil {
-		conf = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	return &http.Transport{
-		Proxy:                 proxy,
-		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:       conf,
-		TLSHandshakeTimeout:   15 * time.Second,
-		ResponseHeaderTimeout: 60 * time.Second,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   4,
-		IdleConnTimeout:       90 * time.Second,
-	}
+	return pool
 }
 
 // wire carries requests with our credential to the one server, and reads answers whole.

@@ -121,11 +121,14 @@ func (d *decoder) keys(config *yaml.Node, fields []field) ([]pair, bool) {
 	return []pair{{f.key, nil, config}}, true
 }
 
-// wire sets what does not come from the text: Transport, and Shared, which is one for all adapters of a
+// wire sets what does not come from the text: Transport, OnSecret, and Shared, which is one for all adapters of a
 // type in one configuration.
 func (d *decoder) wire(v reflect.Value) {
 	if t := v.FieldByName("Transport"); t.IsValid() && t.CanSet() && d.Transport != nil && t.Type() == reflect.TypeFor[http.RoundTripper]() {
 		t.Set(reflect.ValueOf(d.Transport))
+	}
+	if f := v.FieldByName("OnSecret"); f.IsValid() && f.CanSet() && d.OnSecret != nil && f.Type() == reflect.TypeFor[func(rotate.Secret)]() {
+		f.Set(reflect.ValueOf(d.OnSecret))
 	}
 	if s := v.FieldByName("Shared"); s.IsValid() && s.CanSet() && s.Kind() == reflect.Pointer {
 		one, ok := d.shared[s.Type()]

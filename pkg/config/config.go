@@ -33,8 +33,8 @@ type Options struct {
 	ReadFile func(path string) ([]byte, error)
 	// Transport is put into the field Transport of every adapter that has one; nil: the adapter's own.
 	Transport http.RoundTripper
-	// OnSecret is told every credential as soon as it is known, before anything is done with it: the place to
-	// mask it. Nil: nobody is told.
+	// OnSecret is told every credential as soon as it is known, before anything is done with it: the place to mask it.
+	// Adapters with a field OnSecret tell it of those that they get later, from several goroutines. Nil: nobody is told.
 	OnSecret func(rotate.Secret)
 	// Invent makes up a credential that is missing, for a rehearsal. Nil: a missing credential is a problem.
 	Invent func(adapter, key string) rotate.Secret

@@ -5,6 +5,7 @@ import (
 	providercommand "github.com/remint-dev/remint/pkg/providers/command"
 	"github.com/remint-dev/remint/pkg/providers/fastly"
 	"github.com/remint-dev/remint/pkg/providers/fly"
+	"github.com/remint-dev/remint/pkg/providers/random"
 	"github.com/remint-dev/remint/pkg/providers/signon"
 	"github.com/remint-dev/remint/pkg/providers/tailscale"
 	"github.com/remint-dev/remint/pkg/sinks/awssecretsmanager"
@@ -46,6 +47,9 @@ func adapters() catalog {
 		provider("tailscale", func() *tailscale.Provider { return new(tailscale.Provider) },
 			"Auth keys of a tailnet, which devices register with. No request but a registration shows that one works, so the sinks need markers. Built from Tailscale's OpenAPI description; not yet tried on the real service: whether lists have all fields, the answer to the deletion of a key that is gone, and how soon a deletion shows. The rotation's name may have 28 letters, digits, hyphens and spaces.",
 			`provider: {tailscale: {tags: ["tag:server"], preauthorized: true}}`),
+		provider("random", func() *random.Provider { return new(random.Provider) },
+			"Passwords, HMAC keys and webhook keys that remint makes itself. No service knows them: whoever checks accepts what the sink holds and what it keeps beside, so there must be exactly one sink, with previous, and whoever checks must take up a new value before anybody presents it: let it read the sink each time, or restart it by the first verifier. The old value stops working when the sink forgets it, which with grace is a later day; who was given it in its environment needs a restart to forget it too.",
+			"provider: {random: {bytes: 32}}\nsinks: [{kubernetes-secret: {secret: web/WEBHOOK_SECRET, previous: WEBHOOK_SECRET_PREVIOUS}}]\nverify: [{rollout: {deployments: [receiver]}}, {rollout: {deployments: [sender]}}]"),
 		provider("command", func() *providercommand.Provider { return new(providercommand.Provider) },
 			"Tokens of any service, by a program of yours that speaks the protocol of docs/protocol.md.",
 			"provider: {command: {run: [./my-provider], can: [identify], expiry: 90d}}"),

@@ -51,8 +51,14 @@ func (r *Rotation) decide(obs *observation, o Options) decision {
 	if n := len(d.generations); n > 0 {
 		newest = d.generations[n-1]
 	}
-	if r.HandIn != nil {
+	switch {
+	case r.HandIn != nil:
 		newest = d.judgeHandIn(obs, compromised)
+	case r.listless():
+		newest = Token{} // what the sink keeps is former, even if it was made later
+		if h := obs.held[0]; h.state == known {
+			newest = h.token
+		}
 	}
 
 	d.judgeSinks(r, obs, newest, compromised)
@@ -62,6 +68,7 @@ func (r *Rotation) decide(obs *observation, o Options) decision {
 		d.urgent = true // a person decided; only the limit on live generations still holds
 	}
 	d.judgeSuperseded(r, obs, compromised)
+	d.postpone(r, obs, compromised)
 	d.judgeTime(r, obs, newest, o)
 	return d
 }
@@ -221,13 +228,14 @@ func (d *decision) judgeSuperseded(r *Rotation, obs *observation, compromised ti
 	}
 }
 
-// olderThan returns the tokens of this rotation, minted or adopted, that were created before low.
+// olderThan returns the tokens of this rotation, minted or adopted, that were created before low. What a sink keeps beside
+// low is superseded by it whenever it was made: it was put back in its place.
 func (r *Rotation) olderThan(listed []Token, low Token) []Token {
 	var out []Token
 	for _, t := range listed {
 		// A token made by hand that has no date may be younger than what is held.
 		ours := r.owns(t) || r.adopts(t) && !t.Created.IsZero()
-		if ours && t.ID != "" && t.ID != low.ID && t.Created.Before(low.Created) {
+		if ours && t.ID != "" && t.ID != low.ID && (t.Created.Before(low.Created) || r.listless()) {
 			out = append(out, t)
 		}
 	}
@@ -253,11 +261,14 @@ func (r *Rotation) keep(t, low Token, now, compromised time.Time) string {
 
 // judgeTime finds out whether what is to be done may be done now.
 func (d *decision) judgeTime(r *Rotation, obs *observation, newest Token, o Options) {
-	if !d.due && len(d.retire) == 0 && !d.verifies() {
+	if d.stop != nil || !d.due && len(d.retire) == 0 && !d.verifies() {
 		return
 	}
 	// Births are by the provider's clock, which may be as far behind as survey allows. What a person minted was
 	// perhaps not even taken yet.
+	if n := len(d.generations); r.listless() && n > 0 {
+		newest = d.generations[n-1] // a run that puts the older value back may be alive
+	}
 	alive := newest.Created.Add(r.deadline() + maxSkew)
 	begun := r.HandIn == nil || slices.ContainsFunc(obs.held, func(h held) bool { return h.state == known && h.token.ID == newest.ID })
 	if !o.Alone && newest.ID != "" && begun && obs.now.Before(alive) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -391,14 +390,13 @@ func (r *Rotation) Check(ctx context.Context, o Options) error {
 	return errors.Join(errs...)
 }
 
-// Warnings returns what the adapters have to say that is no error, each once.
+// Warnings returns what the adapters have to say that is no error, each behind its adapter's name.
 func (r *Rotation) Warnings() []string {
 	var out []string
 	for _, a := range r.adapters() {
 		if w, ok := a.(Warner); ok {
 			for _, text := range w.Warnings() {
-				at := fmt.Sprint(a) + ": "
-				out = append(out, at+strings.TrimPrefix(text, at))
+				out = append(out, fmt.Sprintf("%s: %s", a, text))
 			}
 		}
 	}

@@ -123,6 +123,10 @@ func (x *run) finishEmergency() {
 	if x.plan.emergency.IsZero() {
 		return
 	}
+	if h := x.obs.held[0]; x.listless() && h.state == mute {
+		x.res.Person = true
+		x.res.Left = append(x.res.Left, fmt.Sprintf("whether %s holds or keeps a compromised value is not known", x.Sinks[0]))
+	}
 	for _, t := range x.obs.listed {
 		if t.Created.Before(x.plan.emergency) && (x.owns(t) || x.adopts(t)) && !x.gone(t) {
 			x.res.Person = true

@@ -102,6 +102,9 @@ func (x *run) restorable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if x.listless() {
+		listed = x.obs.listed // what the process remembers can be put back
+	}
 	now := &observation{now: time.Now(), listed: listed}
 	for i, s := range x.Sinks {
 		h := x.obs.held[i]

@@ -77,7 +77,7 @@ func (x *run) revoke(ctx context.Context, s Step) error {
 		x.res.Kept = append(x.res.Kept, Kept{s.token, why})
 		return nil
 	}
-	err = x.step(s, func() error { return wrap("revoke", x.Provider, x.Provider.Revoke(ctx, s.token)) })
+	err = x.step(s, func() error { return x.revokes(ctx, s.token) })
 	if errors.Is(err, ErrConflict) { // the provider knows a reason, such as that it is the credential in use
 		x.res.Kept = append(x.res.Kept, Kept{s.token, err.Error()})
 		return nil
@@ -113,7 +113,7 @@ func (x *run) spare(t Token, compromised bool) string {
 	if !ok {
 		return "what every sink holds is not known"
 	}
-	if !t.Created.Before(low.Created) {
+	if !t.Created.Before(low.Created) && !x.listless() || t.ID == low.ID {
 		return "not older than what every sink holds (" + label(low) + ")"
 	}
 	return x.keep(t, low, time.Now(), x.plan.emergency)

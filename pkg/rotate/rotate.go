@@ -98,6 +98,8 @@ type Holding struct {
 	Verified bool
 	// Secret is what was read back, if the sink could only say by reading.
 	Secret Secret
+	// Former is the token whose value the sink keeps beside the one it holds; zero Token.ID: none. See [Keeper].
+	Former Token
 	// Snapshot says that Secret was handed in by the workflow and was read when that was queued. It serves
 	// the survey only.
 	Snapshot bool
@@ -138,7 +140,8 @@ type Checker interface {
 // Warner is any adapter with something to say that is no error: a credential that expires soon, a scope
 // wider than needed.
 type Warner interface {
-	// Warnings returns what came up since it was last called.
+	// Warnings returns what came up since it was last called. The texts do not begin with the adapter's name: the engine adds
+	// it.
 	Warnings() []string
 }
 

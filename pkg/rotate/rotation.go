@@ -182,6 +182,7 @@ func (r *Rotation) validate() error {
 		bad("a token lives %s and is replaced every %s: less than two days are left if a run fails; lengthen expiry or shorten every",
 			Days(l.Life()), Days(r.Every))
 	}
+	r.suits(bad)
 	_, identifies := r.Provider.(Identifier)
 	for i, s := range r.Sinks {
 		_, holds := s.(Holder)

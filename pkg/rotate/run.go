@@ -275,6 +275,9 @@ func (x *run) mint(ctx context.Context, s Step) error {
 			return wrap("mint", x.Provider, err)
 		}
 		x.res.Newborn = x.newborn.Token
+		if x.listless() {
+			return nil // no list would show it
+		}
 		return x.await(ctx, name)
 	})
 	if err == nil {
@@ -587,7 +590,7 @@ func (x *run) revokeNewborn() error {
 			}
 		}
 	}
-	if err := x.step(s, func() error { return wrap("revoke", x.Provider, x.Provider.Revoke(ctx, t)) }); err != nil {
+	if err := x.step(s, func() error { return x.revokes(ctx, t) }); err != nil {
 		x.leave(x.newborn.Name)
 		return err
 	}

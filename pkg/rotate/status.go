@@ -132,6 +132,8 @@ func (r *Rotation) newest(obs *observation, d decision) Token {
 	switch n := len(d.generations); {
 	case d.take.ID != "":
 		return d.take
+	case r.listless():
+		return obs.held[0].token
 	case r.HandIn == nil && n > 0:
 		return d.generations[n-1]
 	case r.HandIn != nil:

@@ -27,6 +27,7 @@ type held struct {
 	says     bool   // the sink can say whether it was verified
 	secret   Secret // the value, if it was read or handed in
 	snapshot bool   // secret was handed in
+	former   Token  // whose value the sink keeps beside
 	err      error  // mute: why
 }
 
@@ -61,11 +62,8 @@ func (r *Rotation) survey(ctx context.Context, o Options) (*observation, error) 
 			return nil, r.clockError(skew)
 		}
 	}
-	for _, t := range obs.listed {
-		// A token from the future is a clock that runs behind: ages and graces would be wrong.
-		if ahead := t.Created.Sub(obs.now); ahead > maxSkew && r.owns(t) {
-			return nil, r.clockError(ahead)
-		}
+	if err := r.timely(obs); err != nil {
+		return nil, err
 	}
 	for _, s := range r.Sinks {
 		h, err := r.ask(ctx, obs, s, o)
@@ -74,10 +72,26 @@ func (r *Rotation) survey(ctx context.Context, o Options) (*observation, error) 
 		}
 		obs.held = append(obs.held, h)
 	}
+	if r.listless() {
+		obs.listed = r.accepted(obs.held)
+		if err := r.timely(obs); err != nil {
+			return nil, err
+		}
+	}
 	if obs.handed, err = r.handed(ctx, obs, o); err != nil {
 		return nil, err
 	}
 	return obs, ctx.Err()
+}
+
+// timely refuses a token of ours from the future: a clock runs behind, and ages and graces would be wrong.
+func (r *Rotation) timely(obs *observation) error {
+	for _, t := range obs.listed {
+		if ahead := t.Created.Sub(obs.now); ahead > maxSkew && r.owns(t) {
+			return r.clockError(ahead)
+		}
+	}
+	return nil
 }
 
 func (r *Rotation) clockError(skew time.Duration) error {
@@ -87,6 +101,9 @@ func (r *Rotation) clockError(skew time.Duration) error {
 
 // list returns the live tokens, oldest first.
 func (r *Rotation) list(ctx context.Context) ([]Token, error) {
+	if r.listless() {
+		return nil, nil // what the sink names is the list
+	}
 	all, err := r.Provider.List(ctx)
 	if err != nil {
 		return nil, wrap("list", r.Provider, err)
@@ -117,6 +134,9 @@ func (r *Rotation) ask(ctx context.Context, obs *observation, s Sink, o Options)
 		if t, ok := obs.find(id); ok {
 			h.state, h.token = known, sooner(t, h.token)
 		}
+		if r.listless() {
+			h.state, h.token, h.former = known, born(h.token), answer.Former // it works since it is held
+		}
 		return h, nil
 	}
 	if answer.Is != nil {
@@ -143,7 +163,7 @@ func (r *Rotation) ask(ctx context.Context, obs *observation, s Sink, o Options)
 			return held{}, &Error{Op: "survey", At: s.String(), Err: fmt.Errorf("%w: it says only its secret, and %s cannot tell whose that is; use a sink that keeps a marker", ErrConfig, r.Provider)}
 		}
 	}
-	return r.identify(ctx, obs, s, held{secret: secret, snapshot: answer.Snapshot})
+	return r.identify(ctx, obs, s, held{secret: secret, snapshot: answer.Snapshot, former: answer.Former})
 }
 
 // identify settles what a secret is by asking the provider.
@@ -210,6 +230,9 @@ func sooner(listed, seen Token) Token {
 }
 
 func (r *Rotation) owns(t Token) bool {
+	if r.listless() {
+		return true // nothing is listed but what the rotation's own sink names
+	}
 	if n, ok := r.Provider.(Nameless); ok && n.Nameless() {
 		if _, minted := Minted(t); !minted {
 			return r.Adopt != nil && r.Adopt(t)

@@ -83,7 +83,7 @@ func (r *Rotation) Withdraw(parent context.Context, id string, o WithdrawOptions
 	if o.DryRun {
 		return w, nil
 	}
-	err = x.step(r.revocation(t), func() error { return wrap("revoke", r.Provider, r.Provider.Revoke(ctx, t)) })
+	err = x.step(r.revocation(t), func() error { return r.revokes(ctx, t) })
 	if err != nil {
 		return w, err
 	}

@@ -26,7 +26,7 @@ import (
 // only. The functions among them are called in the middle of a request and must not call the server.
 type Server struct {
 	// Faults are planted by verb and resource: "get secrets", "patch deployments", "create jobs", "list pods",
-	// "get pods/log", "get services/proxy"; "review" is a SelfSubjectAccessReview, "discover" everything that
+	// "get pods/log", "create pods/exec", "get services/proxy"; "review" is a SelfSubjectAccessReview, "discover" everything that
 	// is about the API itself.
 	Faults emulate.Faults
 	// Now is the clock of the objects; nil: time.Now.
@@ -44,6 +44,9 @@ type Server struct {
 	Start func(namespace, kind, owner string) map[string]string
 	// Output is what a container has logged, beside what [Server.Log] was told; nil: nothing.
 	Output func(p Pod, container string) string
+	// Exec runs a program in a container, with all of its standard input, and returns what it writes to standard output;
+	// nil: there is no program.
+	Exec func(p Pod, container string, command []string, input []byte) string
 
 	mu         sync.Mutex
 	kinds      []Kind
@@ -161,6 +164,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, who user, q requ
 	if q.resource == "pods" && q.subresource == "log" && q.verb == "get" {
 		s.step()
 		s.log(w, q)
+		return
+	}
+	if q.resource == "pods" && q.subresource == "exec" && q.verb == "create" {
+		s.step()
+		s.exec(w, q)
 		return
 	}
 	var out object

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/remint-dev/remint/internal/emulate/aws"
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -71,16 +70,10 @@ func (l *Lab) fitAWS(s *awssecretsmanager.Secret) (*sink, error) {
 		},
 	}
 	out.remote = &remote{name, s.Key, func() string { return a.Current(name) }}
-	var refused atomic.Bool
-	out.refuse = func() { refused.Store(true) }
-	s.Transport = l.wire(a, func(r *http.Request, body []byte) http.HandlerFunc {
+	s.Transport, out.refuse = l.refusing(a, func(r *http.Request, body []byte) bool {
 		var in struct{ VersionStage string }
-		if !refused.Load() || !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".UpdateSecretVersionStage") ||
-			json.Unmarshal(body, &in) != nil || in.VersionStage != "AWSCURRENT" {
-			return nil
-		}
-		return refusal(http.StatusBadRequest, `{"__type":"AccessDeniedException","Message":"User is not authorized to perform: secretsmanager:UpdateSecretVersionStage"}`)
-	})
+		return strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".UpdateSecretVersionStage") && json.Unmarshal(body, &in) == nil && in.VersionStage == "AWSCURRENT"
+	}, refusal(http.StatusBadRequest, `{"__type":"AccessDeniedException","Message":"User is not authorized to perform: secretsmanager:UpdateSecretVersionStage"}`))
 	return out, nil
 }
 

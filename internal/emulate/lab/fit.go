@@ -10,6 +10,7 @@ import (
 	providercommand "github.com/remint-dev/remint/pkg/providers/command"
 	"github.com/remint-dev/remint/pkg/providers/fastly"
 	"github.com/remint-dev/remint/pkg/providers/fly"
+	"github.com/remint-dev/remint/pkg/providers/random"
 	"github.com/remint-dev/remint/pkg/providers/signon"
 	"github.com/remint-dev/remint/pkg/providers/tailscale"
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -60,6 +61,8 @@ func (l *Lab) fit(r *config.Rotation) (*rotation, error) {
 		x.mint = l.fitCloudflare(p)
 	case *tailscale.Provider:
 		x.mint = l.fitTailscale(p)
+	case *random.Provider:
+		x.mint = l.fitRandom(x, p)
 	case interface {
 		Configured() *providercommand.Provider
 	}:

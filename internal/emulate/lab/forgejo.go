@@ -3,7 +3,6 @@ package lab
 import (
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	forge "github.com/remint-dev/remint/internal/emulate/forgejo"
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -58,25 +57,8 @@ func (l *Lab) fitForgejo(s *forgejo.Secret) *sink {
 			text, ok := x.secrets[name]
 			return text, ok && x.forge == f && x.reads(owner, at)
 		},
-		hold: func(c rotate.Credential, byHand bool) error {
-			f.SetSecret(at, name, c.Secret.Reveal(), "")
-			if !s.Current.IsZero() {
-				s.Current = c.Secret
-				return nil
-			}
-			if byHand {
-				return nil
-			}
-			return write(twin(s), c)
-		},
+		hold: hold(&s.Current, func(text string) { f.SetSecret(at, name, text, "") }, func(c rotate.Credential) error { return write(twin(s), c) }),
 	}
-	var refused atomic.Bool
-	out.refuse = func() { refused.Store(true) }
-	s.Transport = l.wire(f, func(r *http.Request, _ []byte) http.HandlerFunc {
-		if !refused.Load() || r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "/secrets/"+name) {
-			return nil
-		}
-		return refusal(http.StatusForbidden, `{"message":"user should be the owner of the repo","url":""}`)
-	})
+	s.Transport, out.refuse = l.refusing(f, puts(name), refusal(http.StatusForbidden, `{"message":"user should be the owner of the repo","url":""}`))
 	return out
 }

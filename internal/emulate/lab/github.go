@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	hub "github.com/remint-dev/remint/internal/emulate/github"
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -55,27 +54,34 @@ func (l *Lab) fitGitHub(s *github.Secret) *sink {
 			text, ok := x.secrets[name]
 			return text, ok && x.forge == h && x.reads(s.Org, s.Repository)
 		},
-		hold: func(c rotate.Credential, byHand bool) error {
-			h.SetSecret(at, name, c.Secret.Reveal())
-			if !s.Current.IsZero() {
-				s.Current = c.Secret
-				return nil
-			}
-			if byHand {
-				return nil
-			}
-			return write(twin(s), c)
-		},
+		hold: hold(&s.Current, func(text string) { h.SetSecret(at, name, text) }, func(c rotate.Credential) error { return write(twin(s), c) }),
 	}
-	var refused atomic.Bool
-	out.refuse = func() { refused.Store(true) }
-	s.Transport = l.wire(h, func(r *http.Request, _ []byte) http.HandlerFunc {
-		if !refused.Load() || r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "/secrets/"+name) {
+	s.Transport, out.refuse = l.refusing(h, puts(name), refusal(http.StatusForbidden,
+		`{"message":"Resource not accessible by personal access token","documentation_url":"https://docs.github.com/rest","status":"403"}`))
+	return out
+}
+
+// puts tells the request that writes a secret of Actions, at GitHub, Forgejo and Gitea.
+func puts(name string) func(*http.Request, []byte) bool {
+	return func(r *http.Request, _ []byte) bool {
+		return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/secrets/"+name)
+	}
+}
+
+// hold makes a secret of Actions hold a credential: as the workflow hands it in, if current says that it does, and else
+// with what remint writes beside it.
+func hold(current *rotate.Secret, set func(text string), write func(rotate.Credential) error) func(c rotate.Credential, byHand bool) error {
+	return func(c rotate.Credential, byHand bool) error {
+		set(c.Secret.Reveal())
+		switch {
+		case !current.IsZero():
+			*current = c.Secret
+			return nil
+		case byHand:
 			return nil
 		}
-		return refusal(http.StatusForbidden, `{"message":"Resource not accessible by personal access token","documentation_url":"https://docs.github.com/rest","status":"403"}`)
-	})
-	return out
+		return write(c)
+	}
 }
 
 // install makes the App of a configuration known, and installs it at the owner.

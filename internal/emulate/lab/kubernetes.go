@@ -42,6 +42,15 @@ func (l *Lab) fitSecret(s *kubernetessecret.Secret) *sink {
 			return write(twin(s), c)
 		},
 	}
+	if s.Keeps() {
+		out.beside = func() (former, note string) {
+			former, _ = k.Secret(namespace, name, s.Previous)
+			o, _ := k.Object("secrets", namespace, name)
+			notes, _ := o["metadata"].(map[string]any)["annotations"].(map[string]any)
+			note, _ = notes[kubernetessecret.Annotation(key)].(string)
+			return former, note
+		}
+	}
 	out.refuse = func() {
 		k.refused.Store("/api/v1/namespaces/"+namespace+"/secrets/"+name, kube.Refusal(http.StatusForbidden, "Forbidden",
 			`secrets "`+name+`" is forbidden: User "remint" cannot patch resource "secrets" in API group "" in the namespace "`+namespace+`"`, -1))

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -98,6 +99,8 @@ type sink struct {
 	carried func(run) (string, bool)
 	// hold makes the sink hold the credential, known to remint as verified, or as a person would have put it there.
 	hold func(c rotate.Credential, byHand bool) error
+	// beside reads the former value that it keeps, and its note; nil: it keeps none.
+	beside func() (former, note string)
 	// refuse makes every further write fail.
 	refuse func()
 	// stored says in which Secret of which cluster it is; nil: in none.
@@ -213,6 +216,11 @@ func (l *Lab) Tokens() []rotate.Token {
 	}
 	byBirth(out)
 	return out
+}
+
+// Knows reports whether a text is the secret of a token that any emulated provider made, living or dead.
+func (l *Lab) Knows(text string) bool {
+	return slices.ContainsFunc(l.rotations, func(r *rotation) bool { _, _, ok := r.mint.whose(text); return ok })
 }
 
 // Close removes what the lab wrote.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/remint-dev/remint/internal/emulate/connect"
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -37,13 +36,9 @@ func (l *Lab) fitOnePassword(f *onepassword.Field) *sink {
 		c.AddField(vault, item, section, connect.Field{Label: field, Type: "CONCEALED", Value: "nothing yet"})
 	}
 	look := func() string { text, _ := c.Value(vault, item, field); return text }
-	var refused atomic.Bool
-	f.Transport = l.wire(c, func(r *http.Request, body []byte) http.HandlerFunc {
-		if !refused.Load() || r.Method != http.MethodPatch || string(body) == "[]" {
-			return nil
-		}
-		return refusal(http.StatusForbidden, `{"status":403,"message":"token may not write to the vault"}`)
-	})
+	var refuse func()
+	f.Transport, refuse = l.refusing(c, func(r *http.Request, body []byte) bool { return r.Method == http.MethodPatch && string(body) != "[]" },
+		refusal(http.StatusForbidden, `{"status":403,"message":"token may not write to the vault"}`))
 	return &sink{
 		look: look,
 		hold: func(cred rotate.Credential, byHand bool) error {
@@ -61,6 +56,6 @@ func (l *Lab) fitOnePassword(f *onepassword.Field) *sink {
 			b, _ := json.Marshal(all)
 			return string(b)
 		}},
-		refuse: func() { refused.Store(true) },
+		refuse: refuse,
 	}
 }

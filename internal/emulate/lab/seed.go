@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/remint-dev/remint/internal/keeping"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -134,7 +135,12 @@ func write(s rotate.Sink, c rotate.Credential) error {
 		return err
 	}
 	if m, ok := s.(rotate.Marker); ok && c.ID != "" {
-		return m.Mark(ctx, c.Token)
+		if err := m.Mark(ctx, c.Token); err != nil {
+			return err
+		}
+	}
+	if k, ok := s.(rotate.Keeper); ok && k.Keeps() { // the placeholder that was there
+		return k.Forget(ctx, rotate.Token{ID: keeping.ByHand})
 	}
 	return nil
 }

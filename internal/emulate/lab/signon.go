@@ -19,7 +19,7 @@ import (
 )
 
 // This file plays Signon in a cluster. The wire of a rehearsal carries no streams, so the script is run as a Job also
-// where the configuration says exec.
+// where the configuration says exec; the pod that it would run in is there for a process that brings streams.
 
 // signonMint is the emulated Signon, as one provider of the configuration sees it.
 type signonMint struct {
@@ -48,6 +48,10 @@ func (l *Lab) fitSignon(p *signon.Provider) mint {
 	p.Via, p.Interval = "job", interval
 	p.CronJob = cmp.Or(p.CronJob, "signon-auto-rotate-internal-tokens")
 	k.Add("cronjobs", task(namespace, p.CronJob))
+	itself := kube.Workload("Deployment", namespace, cmp.Or(p.Deployment, "signon"), nil)
+	template := itself["spec"].(map[string]any)["template"].(map[string]any)
+	template["spec"] = map[string]any{"containers": []any{map[string]any{"name": cmp.Or(p.Container, "app"), "image": "signon"}}}
+	k.Add("deployments", itself)
 	p.Transport = l.wire(m.Server, func(r *http.Request, body []byte) http.HandlerFunc {
 		l.mu.Lock()
 		refused := l.unproven
@@ -68,11 +72,15 @@ func task(namespace, name string) map[string]any {
 			"containers": []any{map[string]any{"name": "cron-task", "image": "signon", "command": []any{"rake"}}}}}}}}}
 }
 
-// runScript makes Jobs that were made to run remint's script run it, each once.
+// runScript makes Jobs that were made to run remint's script run it, each once, and pods that are told to.
 func (k *kubernetes) runScript(s *gov.Server) {
 	var mu sync.Mutex
 	logs := map[string]string{}
 	output, exit := k.Output, k.Exit
+	k.Exec = func(_ kube.Pod, _ string, _ []string, input []byte) string {
+		_, request, _ := bytes.Cut(input, []byte("\n")) // the first line is the script
+		return s.Run(bytes.TrimSuffix(request, []byte("\n")))
+	}
 	request := func(p kube.Pod) (string, bool) {
 		for _, env := range p.Env {
 			if text, ok := env["REMINT_REQUEST"]; ok {

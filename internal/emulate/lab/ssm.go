@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/remint-dev/remint/internal/emulate/aws"
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -18,14 +17,11 @@ func (l *Lab) fitSSM(p *ssm.Parameter) *sink {
 	}
 	a := l.account(&p.Access)
 	a.AddParameter(p.Name, "nothing yet", aws.Parameter{Description: "made for the rehearsal"})
-	var refused atomic.Bool
-	p.Transport = l.wire(a, func(r *http.Request, body []byte) http.HandlerFunc {
+	var refuse func()
+	p.Transport, refuse = l.refusing(a, func(r *http.Request, body []byte) bool {
 		var in struct{ Overwrite bool }
-		if !refused.Load() || r.Header.Get("X-Amz-Target") != "AmazonSSM.PutParameter" || json.Unmarshal(body, &in) != nil || !in.Overwrite {
-			return nil
-		}
-		return refusal(http.StatusBadRequest, `{"__type":"AccessDeniedException","Message":"User is not authorized to perform: ssm:PutParameter"}`)
-	})
+		return r.Header.Get("X-Amz-Target") == "AmazonSSM.PutParameter" && json.Unmarshal(body, &in) == nil && in.Overwrite
+	}, refusal(http.StatusBadRequest, `{"__type":"AccessDeniedException","Message":"User is not authorized to perform: ssm:PutParameter"}`))
 	name := p.Name
 	return &sink{
 		look: func() string { return a.Parameter(name) },
@@ -36,6 +32,6 @@ func (l *Lab) fitSSM(p *ssm.Parameter) *sink {
 			return write(twin(p), c)
 		},
 		remote: &remote{name, "", func() string { return a.Parameter(name) }},
-		refuse: func() { refused.Store(true) },
+		refuse: refuse,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/remint-dev/remint/internal/emulate"
 )
@@ -30,8 +31,22 @@ func (l *Lab) wire(to http.Handler, planted fault) http.RoundTripper {
 			}
 		}
 		to.ServeHTTP(w, r)
+		if r.Method != http.MethodGet {
+			l.changed()
+		}
 	})
 	return &emulate.Wire{Route: func(string) http.Handler { return h }}
+}
+
+// refusing is a wire to a service which, once refuse was called, answers with no whatever is such a request.
+func (l *Lab) refusing(to http.Handler, such func(r *http.Request, body []byte) bool, no http.HandlerFunc) (wire http.RoundTripper, refuse func()) {
+	var refused atomic.Bool
+	return l.wire(to, func(r *http.Request, body []byte) http.HandlerFunc {
+		if refused.Load() && such(r, body) {
+			return no
+		}
+		return nil
+	}), func() { refused.Store(true) }
 }
 
 // Requests returns every request that arrived at a service since [Lab.Prepare], in order: method, host, path

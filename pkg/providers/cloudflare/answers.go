@@ -1,11 +1,9 @@
 package cloudflare
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"time"
 
+	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -37,10 +35,10 @@ type token struct {
 	ID        string         `json:"id"`
 	Name      string         `json:"name"`
 	Status    string         `json:"status"`
-	Created   stamp          `json:"issued_on"`
-	Expires   stamp          `json:"expires_on"`
-	NotBefore stamp          `json:"not_before"`
-	LastUsed  stamp          `json:"last_used_on"`
+	Created   httpx.Stamp    `json:"issued_on"`
+	Expires   httpx.Stamp    `json:"expires_on"`
+	NotBefore httpx.Stamp    `json:"not_before"`
+	LastUsed  httpx.Stamp    `json:"last_used_on"`
 	Policies  []policy       `json:"policies"`
 	Condition map[string]any `json:"condition"`
 	Text      string         `json:"value"` // in the answer to a create only
@@ -59,35 +57,4 @@ type permission struct {
 	ID     string   `json:"id"`
 	Name   string   `json:"name"`
 	Scopes []string `json:"scopes"`
-}
-
-// stamp is a time that may also be null or "".
-type stamp struct{ time.Time }
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (s *stamp) UnmarshalJSON(b []byte) error {
-	var text *string
-	if err := json.Unmarshal(b, &text); err != nil {
-		return err
-	}
-	s.Time = time.Time{}
-	if text == nil || *text == "" {
-		return nil
-	}
-	t, err := time.Parse(time.RFC3339, *text)
-	if t.Year() > 9999 || t.Year() < 1 {
-		return errForm
-	}
-	s.Time = t.UTC()
-	return err
-}
-
-var errForm = errors.New("not of the known form")
-
-// decode reads one JSON value and nothing else. Its error never repeats what was read.
-func decode(body []byte, into any) error {
-	if body = bytes.TrimSpace(body); len(body) == 0 || bytes.Equal(body, []byte("null")) || json.Unmarshal(body, into) != nil {
-		return errForm
-	}
-	return nil
 }

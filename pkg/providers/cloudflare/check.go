@@ -29,14 +29,14 @@ func (p *Provider) check(ctx context.Context) error {
 		return fmt.Errorf("%w: the credential (CLOUDFLARE_API_TOKEN) is %s", rotate.ErrDenied, self.Status)
 	}
 	if left := self.Expires.Sub(p.now()); !self.Expires.IsZero() && left < soon {
-		p.warn("the credential (CLOUDFLARE_API_TOKEN) itself expires %s; nothing replaces it by itself", when(self.Expires.Time))
+		p.warnings.Add("the credential (CLOUDFLARE_API_TOKEN) itself expires %s; nothing replaces it by itself", when(self.Expires.Time))
 	}
 	s, err := p.known(ctx)
 	if err != nil {
 		return err
 	}
 	if own, ok := s.find(self.ID); ok && !mayMint(own) {
-		p.warn("the credential (CLOUDFLARE_API_TOKEN) has the permissions %s, and not %s, by their names", rights{policies: own.Policies}, p.permission())
+		p.warnings.Add("the credential (CLOUDFLARE_API_TOKEN) has the permissions %s, and not %s, by their names", rights{policies: own.Policies}, p.permission())
 	}
 	if p.Copy == "" {
 		_, err = p.rights(ctx, "")

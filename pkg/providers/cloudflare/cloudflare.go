@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -67,8 +68,7 @@ type Provider struct {
 	groups   []permission             // the permission groups seen last
 	self     string                   // ID of the credential in use; "": not known
 	newborns map[string]rotate.Secret // by ID
-	warnings []string
-	warned   map[string]bool
+	warnings warn.List
 }
 
 var (
@@ -167,27 +167,7 @@ func (p *Provider) Endpoints() []rotate.Endpoint {
 }
 
 // Warnings returns what came up since it was last called. The same text is not said twice.
-func (p *Provider) Warnings() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w := p.warnings
-	p.warnings = nil
-	return w
-}
-
-func (p *Provider) warn(format string, args ...any) {
-	text := p.String() + ": " + fmt.Sprintf(format, args...)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.warned[text] {
-		return
-	}
-	if p.warned == nil {
-		p.warned = map[string]bool{}
-	}
-	p.warned[text] = true
-	p.warnings = append(p.warnings, text)
-}
+func (p *Provider) Warnings() []string { return p.warnings.Take() }
 
 // fail wraps an error of the package for the engine.
 func (p *Provider) fail(op string, err error) error {

@@ -80,7 +80,7 @@ func (p *Provider) whoami(ctx context.Context, s rotate.Secret, path string) (to
 		return token{}, err
 	}
 	if !isID(t.ID) || t.Status == "" {
-		return token{}, fmt.Errorf("%w: GET /%s: the answer is %w", rotate.ErrTemporary, path, errForm)
+		return token{}, fmt.Errorf("%w: GET /%s: the answer is %w", rotate.ErrTemporary, path, httpx.ErrForm)
 	}
 	return t, nil
 }

@@ -61,7 +61,7 @@ func (p *Provider) mint(ctx context.Context, name string) (rotate.Credential, er
 		return c, p.refused(err)
 	}
 	var t token
-	if err := decode(e.Result, &t); err != nil {
+	if err := httpx.Decode(e.Result, &t); err != nil {
 		return c, fmt.Errorf("%w: the answer to the create is %w; the token may have been created", rotate.ErrTemporary, err)
 	}
 	c = rotate.Credential{Token: t.public(), Secret: rotate.NewSecret(t.Text)}

@@ -65,7 +65,7 @@ func (p *Provider) confirm(ctx context.Context, t rotate.Token, sent error) erro
 				rotate.ErrUnproven, httpx.Clean(t.Name, 120), 24*p.interval()), err)
 		}
 		left -= wait
-		if perr := pause(ctx, wait); perr != nil {
+		if perr := httpx.Sleep(ctx, wait); perr != nil {
 			return errors.Join(sent, fmt.Errorf("the deletion could not be confirmed: %w", perr))
 		}
 	}

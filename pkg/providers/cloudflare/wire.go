@@ -165,7 +165,7 @@ func (p *Provider) ask(ctx context.Context, c call) (envelope, error) {
 	if err != nil {
 		return e, err
 	}
-	known := decode(raw, &e) == nil && e.Success != nil
+	known := httpx.Decode(raw, &e) == nil && e.Success != nil
 	switch {
 	case known && *e.Success && (resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusCreated):
 		return e, nil
@@ -199,7 +199,7 @@ func (p *Provider) refuse(c call, resp *http.Response, notes []note, foreign boo
 	}
 	r.err = httpx.Status(c.method, "/"+c.path, resp, strings.Join(said, "; "))
 	if r.err == nil || r.status < 400 {
-		r.err = fmt.Errorf("%w: %s /%s: %d: the answer is %w, or says that it is no success", rotate.ErrTemporary, c.method, c.path, r.status, errForm)
+		r.err = fmt.Errorf("%w: %s /%s: %d: the answer is %w, or says that it is no success", rotate.ErrTemporary, c.method, c.path, r.status, httpx.ErrForm)
 	}
 	return r
 }
@@ -211,7 +211,7 @@ func (p *Provider) read(ctx context.Context, c call, into any) (envelope, error)
 	if err != nil {
 		return e, err
 	}
-	if err := decode(e.Result, into); err != nil {
+	if err := httpx.Decode(e.Result, into); err != nil {
 		return e, fmt.Errorf("%w: GET /%s: the answer is %w", rotate.ErrTemporary, c.path, err)
 	}
 	return e, nil
@@ -239,16 +239,4 @@ func (p *Provider) permission() string {
 		return "Account API Tokens Write on the account"
 	}
 	return "API Tokens Write of the user"
-}
-
-// pause waits for d, or until ctx ends, which it returns.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -1,13 +1,11 @@
 package fastly
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -17,20 +15,20 @@ import (
 
 // token is all that any answer says of a token.
 type token struct {
-	ID       string    `json:"id"`
-	Name     string    `json:"name"`
-	Creator  string    `json:"creator_id"` // in the list of automation tokens
-	Customer string    `json:"customer_id"`
-	Role     string    `json:"role"` // of automation tokens
-	Scope    words     `json:"scope"`
-	Scopes   words     `json:"scopes"`   // a text in the list of automation tokens, an array in those of user tokens
-	Services *[]string `json:"services"` // nil: not said
-	Limited  *bool     `json:"limit_services"`
-	TLS      *bool     `json:"tls_access"`
-	Created  stamp     `json:"created_at"`
-	Expires  stamp     `json:"expires_at"`
-	LastUsed stamp     `json:"last_used_at"`
-	Text     string    `json:"access_token"` // in the answer to a create only
+	ID       string      `json:"id"`
+	Name     string      `json:"name"`
+	Creator  string      `json:"creator_id"` // in the list of automation tokens
+	Customer string      `json:"customer_id"`
+	Role     string      `json:"role"` // of automation tokens
+	Scope    words       `json:"scope"`
+	Scopes   words       `json:"scopes"`   // a text in the list of automation tokens, an array in those of user tokens
+	Services *[]string   `json:"services"` // nil: not said
+	Limited  *bool       `json:"limit_services"`
+	TLS      *bool       `json:"tls_access"`
+	Created  httpx.Stamp `json:"created_at"`
+	Expires  httpx.Stamp `json:"expires_at"`
+	LastUsed httpx.Stamp `json:"last_used_at"`
+	Text     string      `json:"access_token"` // in the answer to a create only
 }
 
 // scope is what the token may do, sorted; nil: not said.
@@ -85,32 +83,4 @@ func (w *words) UnmarshalJSON(b []byte) error {
 	err := json.Unmarshal(b, &list)
 	*w = slices.DeleteFunc(list, func(s string) bool { return s == "" })
 	return err
-}
-
-// stamp is a time that may also be null or "".
-type stamp struct{ time.Time }
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (s *stamp) UnmarshalJSON(b []byte) error {
-	var text *string
-	if err := json.Unmarshal(b, &text); err != nil {
-		return err
-	}
-	s.Time = time.Time{}
-	if text == nil || *text == "" {
-		return nil
-	}
-	var err error
-	s.Time, err = time.Parse(time.RFC3339, *text)
-	return err
-}
-
-var errForm = errors.New("not of the known form")
-
-// decode reads one JSON value and nothing else. Its error never repeats what was read.
-func decode(body []byte, into any) error {
-	if bytes.Equal(bytes.TrimSpace(body), []byte("null")) || json.Unmarshal(body, into) != nil {
-		return errForm
-	}
-	return nil
 }

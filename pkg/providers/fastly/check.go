@@ -77,7 +77,7 @@ func (p *Provider) checkUser(ctx context.Context) (person, error) {
 		if p.kind() == user {
 			fault("%w: the user has two-factor authentication: give totp (FASTLY_TOTP_SECRET), or a fresh otp", rotate.ErrDenied)
 		} else {
-			p.warn("the credential's user has two-factor authentication, and neither totp nor otp is given; %s", handIn)
+			p.warnings.Add("the credential's user has two-factor authentication, and neither totp nor otp is given; %s", handIn)
 		}
 	}
 	return who, errors.Join(errs...)
@@ -101,7 +101,7 @@ func (p *Provider) checkCredential(ctx context.Context) error {
 		fault("%w: the credential is limited to services, and such a token cannot mint", rotate.ErrDenied)
 	}
 	if left := t.Expires.Sub(p.now()); !t.Expires.IsZero() && left < soon {
-		p.warn("the credential (FASTLY_API_TOKEN) itself expires on %s; nothing replaces it by itself", when(t.Expires.Time))
+		p.warnings.Add("the credential (FASTLY_API_TOKEN) itself expires on %s; nothing replaces it by itself", when(t.Expires.Time))
 	}
 	return errors.Join(errs...)
 }
@@ -122,7 +122,7 @@ func (p *Provider) checkLimit(ctx context.Context, who person) error {
 	case n >= mostTokens:
 		return fmt.Errorf("%w: the credential's user has %d live %s tokens, and Fastly allows %d: revoke what is not used", rotate.ErrLimit, n, p.kind(), mostTokens)
 	case n >= mostTokens-10:
-		p.warn("the credential's user has %d live %s tokens, and Fastly allows %d", n, p.kind(), mostTokens)
+		p.warnings.Add("the credential's user has %d live %s tokens, and Fastly allows %d", n, p.kind(), mostTokens)
 	}
 	return nil
 }

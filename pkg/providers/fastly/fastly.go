@@ -18,7 +18,6 @@ package fastly
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -28,6 +27,7 @@ import (
 
 	gofastly "github.com/fastly/go-fastly/v9/fastly"
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -73,8 +73,7 @@ type Provider struct {
 	seen     *sighting                // the services seen last
 	self     string                   // ID of the credential in use; "": not known
 	newborns map[string]rotate.Secret // by ID
-	warnings []string
-	warned   map[string]bool
+	warnings warn.List
 }
 
 var (
@@ -149,7 +148,7 @@ func (p *Provider) Validate() error {
 	}
 	if p.Token.IsZero() {
 		fault("token", "the credential is missing: a user token, usually in the variable FASTLY_API_TOKEN")
-	} else if !presentable(p.Token) {
+	} else if !httpx.Presentable(p.Token.Reveal()) {
 		fault("token", "the credential has a space, a control character or a character outside of ASCII inside")
 	}
 	if p.Password.IsZero() {
@@ -164,7 +163,7 @@ func (p *Provider) Validate() error {
 	} else if p.kind() == user && p.Username.IsZero() {
 		fault("username", "the login of the user is needed to mint user tokens, usually in the variable FASTLY_USERNAME")
 	}
-	if !p.OTP.IsZero() && !presentable(p.OTP) {
+	if !p.OTP.IsZero() && !httpx.Presentable(p.OTP.Reveal()) {
 		fault("otp", "is no one-time code")
 	}
 	if !p.TOTP.IsZero() {
@@ -181,11 +180,6 @@ func (p *Provider) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// presentable reports whether a secret can stand in a header.
-func presentable(s rotate.Secret) bool {
-	return !s.IsZero() && len(s.Reveal()) <= 4096 && !strings.ContainsFunc(s.Reveal(), func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
 // isID reports whether a text can be an ID of Fastly's, and a part of a path.
@@ -229,27 +223,7 @@ func (p *Provider) Endpoints() []rotate.Endpoint {
 
 // Warnings returns what came up since it was last called: which services a new token sees, in what that differs from
 // the token it replaces, and what is odd about the credential. The same text is not said twice.
-func (p *Provider) Warnings() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w := p.warnings
-	p.warnings = nil
-	return w
-}
-
-func (p *Provider) warn(format string, args ...any) {
-	text := p.String() + ": " + fmt.Sprintf(format, args...)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.warned[text] {
-		return
-	}
-	if p.warned == nil {
-		p.warned = map[string]bool{}
-	}
-	p.warned[text] = true
-	p.warnings = append(p.warnings, text)
-}
+func (p *Provider) Warnings() []string { return p.warnings.Take() }
 
 // fail wraps an error of the package for the engine.
 func (p *Provider) fail(op string, err error) error {

@@ -66,7 +66,7 @@ func (p *Provider) purger(ctx context.Context, s rotate.Secret, refused error) (
 
 // whoami asks with a secret.
 func (p *Provider) whoami(ctx context.Context, s rotate.Secret) (token, error) {
-	if !presentable(s) {
+	if !httpx.Presentable(s.Reveal()) {
 		return token{}, fmt.Errorf("%w: not a token of Fastly", rotate.ErrDenied)
 	}
 	var t token
@@ -74,7 +74,7 @@ func (p *Provider) whoami(ctx context.Context, s rotate.Secret) (token, error) {
 		return token{}, err
 	}
 	if !isID(t.ID) {
-		return token{}, fmt.Errorf("%w: GET /tokens/self: the answer is %w", rotate.ErrTemporary, errForm)
+		return token{}, fmt.Errorf("%w: GET /tokens/self: the answer is %w", rotate.ErrTemporary, httpx.ErrForm)
 	}
 	return t, nil
 }

@@ -128,7 +128,7 @@ func (p *Provider) pages(ctx context.Context) (*snapshot, error) {
 			return nil, err
 		}
 		if list.Rows == nil {
-			return nil, fmt.Errorf("%w: GET /automation-tokens: the answer is %w", rotate.ErrTemporary, errForm)
+			return nil, fmt.Errorf("%w: GET /automation-tokens: the answer is %w", rotate.ErrTemporary, httpx.ErrForm)
 		}
 		fresh := s.add(*list.Rows)
 		switch full := len(*list.Rows) >= pageSize; {
@@ -209,7 +209,7 @@ func (p *Provider) compare(old token, seen *sighting) {
 		return // not said
 	}
 	if len(*old.Services) == 0 {
-		p.warn("%q is listed without services, which may mean all of the account; its successor sees %d", httpx.Clean(old.Name, 120), len(seen.set))
+		p.warnings.Add("%q is listed without services, which may mean all of the account; its successor sees %d", httpx.Clean(old.Name, 120), len(seen.set))
 		return
 	}
 	before, after := set(*old.Services), seen.ids()
@@ -217,10 +217,10 @@ func (p *Provider) compare(old token, seen *sighting) {
 		return slices.DeleteFunc(slices.Clone(a), func(id string) bool { return slices.Contains(b, id) })
 	}
 	if added := without(after, before); len(added) > 0 {
-		p.warn("new in comparison with %q: %s", httpx.Clean(old.Name, 120), seen.list(added))
+		p.warnings.Add("new in comparison with %q: %s", httpx.Clean(old.Name, 120), seen.list(added))
 	}
 	if lost := without(before, after); len(lost) > 0 {
-		p.warn("%q sees services that its successor does not: %s", httpx.Clean(old.Name, 120), seen.list(lost))
+		p.warnings.Add("%q sees services that its successor does not: %s", httpx.Clean(old.Name, 120), seen.list(lost))
 	}
 }
 
@@ -231,7 +231,7 @@ func (p *Provider) idle(t token) {
 		since, what = t.Created.Time, "was never used since it was made"
 	}
 	if age := p.now().Sub(since); !since.IsZero() && age > unusedLong {
-		p.warn("%q %s %d days ago, on %s; is it still needed? Fastly deletes what is unused for two years",
+		p.warnings.Add("%q %s %d days ago, on %s; is it still needed? Fastly deletes what is unused for two years",
 			httpx.Clean(t.Name, 120), what, int(age.Hours()/24), since.UTC().Format(time.DateOnly))
 	}
 }

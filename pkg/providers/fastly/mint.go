@@ -118,7 +118,7 @@ func (p *Provider) create(ctx context.Context, w wish) (token, wish, error) {
 		r, refused := asRefusal(err)
 		if refused && r.is(http.StatusForbidden, sudoNeeded) && !again {
 			// Sudo may show late. Fastly says that it created nothing.
-			if err := pause(ctx, p.interval()); err != nil {
+			if err := httpx.Sleep(ctx, p.interval()); err != nil {
 				return token{}, w, err
 			}
 			continue
@@ -127,7 +127,7 @@ func (p *Provider) create(ctx context.Context, w wish) (token, wish, error) {
 			return token{}, w, p.refused(err)
 		}
 		var t token
-		if err := decode(a.body, &t); err != nil {
+		if err := httpx.Decode(a.body, &t); err != nil {
 			return token{ID: t.ID, Name: t.Name, Text: t.Text}, w, fmt.Errorf("%w: the answer to the create is %w; the token may have been created", rotate.ErrTemporary, err)
 		}
 		return t, w, nil
@@ -196,7 +196,7 @@ func (p *Provider) look(ctx context.Context, t token, s rotate.Secret, w wish) (
 		if n == 3 {
 			break
 		}
-		if err := pause(ctx, p.interval()); err != nil { // not every server knows it yet
+		if err := httpx.Sleep(ctx, p.interval()); err != nil { // not every server knows it yet
 			return nil, err
 		}
 	}

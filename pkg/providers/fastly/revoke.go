@@ -73,7 +73,7 @@ func (p *Provider) remove(ctx context.Context, id string) error {
 		case n == 2 || !errors.Is(err, rotate.ErrDenied):
 			return err
 		}
-		if perr := pause(ctx, p.interval()); perr != nil {
+		if perr := httpx.Sleep(ctx, p.interval()); perr != nil {
 			return errors.Join(err, perr)
 		}
 	}
@@ -97,7 +97,7 @@ func (p *Provider) confirm(ctx context.Context, t rotate.Token) error {
 				rotate.ErrUnproven, httpx.Clean(t.Name, 120), 24*p.interval()), err)
 		}
 		left -= wait
-		if perr := pause(ctx, wait); perr != nil {
+		if perr := httpx.Sleep(ctx, wait); perr != nil {
 			return fmt.Errorf("the revocation was accepted, but it could not be confirmed: %w", perr)
 		}
 	}

@@ -136,7 +136,7 @@ func (p *Provider) resolve(ctx context.Context) (*sighting, error) {
 		if s.set, err = p.Services.pick(all); err != nil {
 			return nil, err
 		}
-		p.warn("a new token sees %d of %d services: %s", len(s.set), len(all), s.list(s.ids()))
+		p.warnings.Add("a new token sees %d of %d services: %s", len(s.set), len(all), s.list(s.ids()))
 	}
 	p.mu.Lock()
 	p.seen = s
@@ -216,7 +216,7 @@ func (p *Provider) listServices(ctx context.Context) ([]service, error) {
 		fresh := false
 		for _, v := range rows {
 			if !isID(v.ID) {
-				return nil, fmt.Errorf("%w: GET /service: the answer is %w", rotate.ErrTemporary, errForm)
+				return nil, fmt.Errorf("%w: GET /service: the answer is %w", rotate.ErrTemporary, httpx.ErrForm)
 			}
 			if known[v.ID] {
 				continue

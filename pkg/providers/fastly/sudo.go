@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -110,7 +111,7 @@ func seed(s rotate.Secret) ([]byte, error) {
 	text := strings.ToUpper(strings.NewReplacer(" ", "", "-", "", "=", "").Replace(s.Reveal()))
 	key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
 	if err == nil && len(key) == 0 {
-		err = errForm
+		err = httpx.ErrForm
 	}
 	return key, err
 }

@@ -236,20 +236,8 @@ func (p *Provider) read(ctx context.Context, c call, into any) (answer, error) {
 	if err != nil {
 		return a, err
 	}
-	if err := decode(a.body, into); err != nil {
+	if err := httpx.Decode(a.body, into); err != nil {
 		return a, fmt.Errorf("%w: GET /%s: the answer is %w", rotate.ErrTemporary, c.path, err)
 	}
 	return a, nil
-}
-
-// pause waits for d, or until ctx ends, which it returns.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

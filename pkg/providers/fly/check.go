@@ -74,6 +74,6 @@ func (p *Provider) count(org *orgAnswer) {
 	if len(names) > 10 {
 		names = append(names[:10], "…")
 	}
-	p.warn("%s: the organisation has %d apps (%s), more than max-apps (%d), and a token of the organisation reaches all of them; "+
-		"use app: for a token of one app, or raise max-apps", p, n, strings.Join(names, ", "), p.maxApps())
+	p.warnings.Add("the organisation has %d apps (%s), more than max-apps (%d), and a token of the organisation reaches all of them; "+
+		"use app: for a token of one app, or raise max-apps", n, strings.Join(names, ", "), p.maxApps())
 }

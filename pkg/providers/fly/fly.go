@@ -25,6 +25,7 @@ import (
 	"unicode"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/rotate"
 	flygo "github.com/superfly/fly-go"
 	"github.com/superfly/fly-go/tokens"
@@ -68,8 +69,7 @@ type Provider struct {
 	listed   bool                // the first List has been answered
 	last     *snapshot           // the list seen last
 	newborns []rotate.Credential // what this Provider minted
-	warnings []string
-	warned   map[string]bool
+	warnings warn.List
 }
 
 type empty struct{}
@@ -139,9 +139,7 @@ func plain(name string) bool {
 // whole reports whether every part of a credential can stand in a header.
 func whole(t *tokens.Tokens) bool {
 	parts := slices.Concat(t.GetUserTokens(), t.GetMacaroonTokens())
-	return len(parts) > 0 && !slices.ContainsFunc(parts, func(part string) bool {
-		return part == "" || strings.ContainsFunc(part, func(r rune) bool { return r <= ' ' || r >= 0x7f })
-	})
+	return len(parts) > 0 && !slices.ContainsFunc(parts, func(part string) bool { return !httpx.Presentable(part) })
 }
 
 // Life returns how long a newborn lives.
@@ -171,27 +169,7 @@ func (p *Provider) now() time.Time {
 }
 
 // Warnings returns what came up since it was last called. The same text is not said twice.
-func (p *Provider) Warnings() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w := p.warnings
-	p.warnings = nil
-	return w
-}
-
-func (p *Provider) warn(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.warned[text] {
-		return
-	}
-	if p.warned == nil {
-		p.warned = map[string]bool{}
-	}
-	p.warned[text] = true
-	p.warnings = append(p.warnings, text)
-}
+func (p *Provider) Warnings() []string { return p.warnings.Take() }
 
 // fail wraps an error of the package for the engine.
 func (p *Provider) fail(op string, err error) error {

@@ -63,7 +63,7 @@ func (p *Provider) identify(ctx context.Context, s rotate.Secret) (rotate.Token,
 	}
 	t.Expires = sooner(t.Expires, m.ends)
 	if r.revoked != "" {
-		p.warn("%s: %q was revoked at %s, and Fly.io still accepts it", p, r.name, r.revoked)
+		p.warnings.Add("%q was revoked at %s, and Fly.io still accepts it", r.name, r.revoked)
 		return t, fmt.Errorf("%w: the token %q was revoked at %s, though Fly.io still accepts it for the moment", rotate.ErrDenied, r.name, r.revoked)
 	}
 	return t, nil
@@ -100,7 +100,7 @@ func (p *Provider) who(ctx context.Context, m *passport, at place, here bool) er
 		return fmt.Errorf("%w: the secret is accepted, but not as a deploy token (%s)", rotate.ErrConflict, kindOfViewer(v.Type))
 	case v.Email != m.address:
 		// That both are the same is deduced from macaroon/flyio.NonceEmail, and not promised by Fly.io.
-		p.warn("%s: Fly.io calls the bearer of a token by another address than its nonce gives", p)
+		p.warnings.Add("Fly.io calls the bearer of a token by another address than its nonce gives")
 	}
 	if !here {
 		return nil
@@ -114,7 +114,7 @@ func (p *Provider) who(ctx context.Context, m *passport, at place, here bool) er
 	}
 	switch {
 	case org == nil:
-		p.warn("%s: a token is accepted, but Fly.io shows it neither its organisation nor its app", p)
+		p.warnings.Add("a token is accepted, but Fly.io shows it neither its organisation nor its app")
 	case uint64(org.Number) != at.orgNumber || org.ID != at.org:
 		return fmt.Errorf("%w: the secret sees another organisation under the same name", rotate.ErrConflict)
 	}
@@ -181,7 +181,7 @@ func (p *Provider) match(ctx context.Context, m *passport, list *snapshot) (r ro
 	}
 	ambiguous := row{created: m.from, expires: m.until}
 	if len(close) > maxNonces {
-		p.warn("%s: %d listed tokens fit a secret; it cannot be told which it is", p, len(close))
+		p.warnings.Add("%d listed tokens fit a secret; it cannot be told which it is", len(close))
 		return ambiguous, true, nil
 	}
 	r, all, err := p.compare(ctx, m, close)
@@ -190,14 +190,14 @@ func (p *Provider) match(ctx context.Context, m *passport, list *snapshot) (r ro
 		if ctx.Err() != nil {
 			return row{}, false, err
 		}
-		p.warn("%s: %d listed tokens fit a secret, and Fly.io does not show their nonces; it cannot be told which it is: %v", p, len(close), err)
+		p.warnings.Add("%d listed tokens fit a secret, and Fly.io does not show their nonces; it cannot be told which it is: %v", len(close), err)
 		return ambiguous, true, nil
 	case r.id != "":
 		return r, true, nil
 	case all:
 		return row{}, false, nil
 	}
-	p.warn("%s: %d listed tokens fit a secret; it cannot be told which it is", p, len(close))
+	p.warnings.Add("%d listed tokens fit a secret; it cannot be told which it is", len(close))
 	return ambiguous, true, nil
 }
 

@@ -100,7 +100,7 @@ func (p *Provider) ask(ctx context.Context, c call) (answer, error) {
 		if n >= again || !errors.As(err, &r) || !r.heals {
 			return a, err
 		}
-		if perr := pause(ctx, p.interval()); perr != nil {
+		if perr := httpx.Sleep(ctx, p.interval()); perr != nil {
 			return a, errors.Join(err, perr)
 		}
 	}
@@ -140,18 +140,6 @@ func (p *Provider) askOnce(ctx context.Context, c call, limit time.Duration) (an
 		return a, refuse(list, c.mutates(), as)
 	}
 	return a, nil
-}
-
-// pause waits for d, or until ctx ends, which it returns.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // refusal is a GraphQL error of Fly.io.

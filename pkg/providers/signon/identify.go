@@ -33,7 +33,7 @@ func (p *Provider) Identify(ctx context.Context, s rotate.Secret) (rotate.Token,
 }
 
 func (p *Provider) identify(ctx context.Context, s rotate.Secret) (rotate.Token, error) {
-	if s.IsZero() || strings.ContainsFunc(s.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !httpx.Presentable(s.Reveal()) {
 		return rotate.Token{}, fmt.Errorf("%w: no token of Signon: it is empty, or has spaces or control characters", rotate.ErrDenied)
 	}
 	c, err := p.credentials(ctx)

@@ -13,10 +13,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -191,12 +191,5 @@ func (p asJob) log(ctx context.Context, job, container string) ([]byte, error) {
 }
 
 func (p asJob) pause(ctx context.Context) error {
-	t := time.NewTimer(cmp.Or(p.Interval, defaultInterval))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return httpx.Sleep(ctx, cmp.Or(p.Interval, defaultInterval))
 }

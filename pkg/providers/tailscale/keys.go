@@ -5,12 +5,11 @@ package tailscale
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
-	"time"
 
+	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -19,14 +18,14 @@ const most = 500
 
 // key is all that any answer says of a key.
 type key struct {
-	ID           string `json:"id"`
-	Type         string `json:"keyType"` // "": an older answer
-	Text         string `json:"key"`     // in the answer to a creation only
-	Description  string `json:"description"`
-	Created      stamp  `json:"created"`
-	Expires      stamp  `json:"expires"`
-	Revoked      stamp  `json:"revoked"`
-	Invalid      bool   `json:"invalid"`
+	ID           string      `json:"id"`
+	Type         string      `json:"keyType"` // "": an older answer
+	Text         string      `json:"key"`     // in the answer to a creation only
+	Description  string      `json:"description"`
+	Created      httpx.Stamp `json:"created"`
+	Expires      httpx.Stamp `json:"expires"`
+	Revoked      httpx.Stamp `json:"revoked"`
+	Invalid      bool        `json:"invalid"`
 	Capabilities *struct {
 		Devices *struct {
 			Create rights `json:"create"`
@@ -73,7 +72,7 @@ func (p *Provider) list(ctx context.Context) ([]rotate.Token, error) {
 		return nil, p.explain(err)
 	}
 	if all.Keys == nil {
-		return nil, fmt.Errorf("%w: GET …/keys: the answer is %w", rotate.ErrTemporary, errForm)
+		return nil, fmt.Errorf("%w: GET …/keys: the answer is %w", rotate.ErrTemporary, httpx.ErrForm)
 	}
 	var out []rotate.Token
 	read := 0
@@ -129,28 +128,7 @@ func (p *Provider) single(ctx context.Context, id string) (key, error) {
 	}
 	k.Text = ""
 	if k.ID != id || k.bare() && !k.Invalid {
-		return key{}, fmt.Errorf("%w: GET …/keys/%s: the answer is %w", rotate.ErrTemporary, id, errForm)
+		return key{}, fmt.Errorf("%w: GET …/keys/%s: the answer is %w", rotate.ErrTemporary, id, httpx.ErrForm)
 	}
 	return k, nil
-}
-
-// stamp is a time that may also be null or "", or the first instant of the year 1, as Go writes one that is not set.
-type stamp struct{ time.Time }
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (s *stamp) UnmarshalJSON(b []byte) error {
-	var text *string
-	if err := json.Unmarshal(b, &text); err != nil {
-		return err
-	}
-	s.Time = time.Time{}
-	if text == nil || *text == "" {
-		return nil
-	}
-	t, err := time.Parse(time.RFC3339, *text)
-	if err != nil || t.Year() > 9999 || t.Year() < 1 {
-		return errForm
-	}
-	s.Time = t.UTC()
-	return nil
 }

@@ -56,10 +56,10 @@ func (p *Provider) mint(ctx context.Context, name string) (rotate.Credential, er
 		return c, p.explain(err)
 	}
 	var k key
-	if err := decode(raw, &k); err != nil {
+	if err := httpx.Decode(raw, &k); err != nil {
 		return c, fmt.Errorf("%w: POST …/keys: the answer is %w; the key may have been made", rotate.ErrTemporary, err)
 	}
-	if !keyID.MatchString(k.ID) || p.untouchable(k.ID) || !presentable(rotate.NewSecret(k.Text)) {
+	if !keyID.MatchString(k.ID) || p.untouchable(k.ID) || !httpx.Presentable(k.Text) {
 		return c, fmt.Errorf("%w: Tailscale answered without the key; it may have been made", rotate.ErrTemporary)
 	}
 	c = rotate.Credential{Token: k.public(), Secret: rotate.NewSecret(k.Text)}

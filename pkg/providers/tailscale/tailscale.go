@@ -54,6 +54,9 @@ type Provider struct {
 	ClientSecret  rotate.Secret `yaml:"client-secret" env:"TS_OAUTH_CLIENT_SECRET,TS_OAUTH_SECRET,TAILSCALE_OAUTH_CLIENT_SECRET" doc:"The secret of that OAuth client (tskey-client-…)."`
 	URL           string        `yaml:"url" default:"https://api.tailscale.com" doc:"Where the API is reached. Plain http is accepted for loopback only."`
 
+	// OnSecret is told the short-lived credentials that are had on the way, before they are used: the place to mask them.
+	// It may be called by several goroutines. Nil: nobody is told.
+	OnSecret func(rotate.Secret) `yaml:"-" json:"-"`
 	// Transport carries the requests; nil is the process's own pool of connections.
 	Transport http.RoundTripper `yaml:"-"`
 	// Interval is the wait before the second look whether a deletion shows, of which 24 are waited in all; 0: 5 seconds.
@@ -117,7 +120,7 @@ func (p *Provider) Validate() error {
 	}
 	switch client := p.ClientID != "" || !p.ClientSecret.IsZero(); {
 	case !p.Token.IsZero():
-		if !presentable(p.Token) {
+		if !httpx.Presentable(p.Token.Reveal()) {
 			fault("token", "the access token has a space, a control character or a character outside of ASCII inside")
 		}
 	case !client:
@@ -126,7 +129,7 @@ func (p *Provider) Validate() error {
 		fault("client-id", "is missing beside client-secret, usually in the variable TS_OAUTH_CLIENT_ID")
 	case p.ClientSecret.IsZero():
 		fault("client-secret", "is missing beside client-id, usually in the variable TS_OAUTH_CLIENT_SECRET")
-	case !presentable(p.ClientSecret) || !presentable(rotate.NewSecret(p.ClientID)):
+	case !httpx.Presentable(p.ClientSecret.Reveal()) || !httpx.Presentable(p.ClientID):
 		fault("client-secret", "the ID or the secret of the client has a space, a control character or a character outside of ASCII inside")
 	case len(p.Tags) == 0:
 		fault("tags", "keys that an OAuth client makes are owned by the tailnet and must have tags: those of the client, or such as they own")
@@ -137,11 +140,6 @@ func (p *Provider) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// presentable reports whether a secret can stand in a header.
-func presentable(s rotate.Secret) bool {
-	return !s.IsZero() && len(s.Reveal()) <= 4096 && !strings.ContainsFunc(s.Reveal(), func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
 // Life returns how long a newborn lives.

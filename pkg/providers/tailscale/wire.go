@@ -137,7 +137,7 @@ func (p *Provider) send(ctx context.Context, method, path string, query url.Valu
 		return raw, nil
 	}
 	var said struct{ Message *string }
-	known := decode(raw, &said) == nil && said.Message != nil
+	known := httpx.Decode(raw, &said) == nil && said.Message != nil
 	text := ""
 	if known {
 		text = p.blot(*said.Message)
@@ -193,10 +193,13 @@ func (p *Provider) credential(ctx context.Context) (rotate.Secret, error) {
 		Text    string `json:"access_token"`
 		Seconds int64  `json:"expires_in"`
 	}
-	if decode(raw, &said) != nil || !presentable(rotate.NewSecret(said.Text)) {
-		return rotate.Secret{}, fmt.Errorf("%w: POST /api/v2/oauth/token: the answer is %w", rotate.ErrTemporary, errForm)
+	if httpx.Decode(raw, &said) != nil || !httpx.Presentable(said.Text) {
+		return rotate.Secret{}, fmt.Errorf("%w: POST /api/v2/oauth/token: the answer is %w", rotate.ErrTemporary, httpx.ErrForm)
 	}
 	got := grant{rotate.NewSecret(said.Text), time.Now().Add(time.Duration(min(max(said.Seconds, 0), 3600)) * time.Second)}
+	if p.OnSecret != nil {
+		p.OnSecret(got.text)
+	}
 	p.mu.Lock()
 	p.granted = got
 	p.mu.Unlock()
@@ -209,7 +212,7 @@ func (p *Provider) read(ctx context.Context, below string, query url.Values, int
 	if err != nil {
 		return err
 	}
-	if err := decode(raw, into); err != nil {
+	if err := httpx.Decode(raw, into); err != nil {
 		return fmt.Errorf("%w: GET …/keys%s: the answer is %w", rotate.ErrTemporary, below, err)
 	}
 	return nil
@@ -229,26 +232,4 @@ func (p *Provider) explain(err error) error {
 		return fmt.Errorf("%w; the credential may not do this: an OAuth client needs the scope auth_keys (write), an access token an owner, admin, IT admin or network admin", err)
 	}
 	return err
-}
-
-var errForm = errors.New("not of the known form")
-
-// decode reads one JSON value and nothing else. Its error never repeats what was read.
-func decode(body []byte, into any) error {
-	if body = bytes.TrimSpace(body); len(body) == 0 || bytes.Equal(body, []byte("null")) || json.Unmarshal(body, into) != nil {
-		return errForm
-	}
-	return nil
-}
-
-// pause waits for d, or until ctx ends, which it returns.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -48,5 +48,7 @@ var catches = map[string]string{
 	"tells nobody that a compromised token lives on":                   "handed in, compromised | 5:fail before",
 	"revokes compromised tokens only after the verification":           "compromised | 11:fail before",
 	"leaves out a step that it planned":                                "one marker sink | 0:fail before",
+	"writes beside a rival that it cannot see":                         "no service, grace | 2:rival",
+	"takes what was put back for verified":                             "no service | 3:fail after, 5:crash after",
 	"believes a place that lies about a write":                         "compromised | 7:lies, 8:fail before",
 }

@@ -109,6 +109,10 @@ func (w *World) converge() string {
 		time.Sleep(rotate.Tick)
 		w.Tick()
 	}
+	if w.Listless { // what a failed run left beside is retired first, and the run after rotates
+		time.Sleep(rotate.Tick)
+		w.Tick()
+	}
 	if len(w.Broken) > 0 {
 		return w.Broken[0]
 	}

@@ -61,7 +61,7 @@ func (f Fault) fits(op string) bool {
 		// "write only" is the write of a place that cannot be read back.
 		// A place that can only be written, and lies, cannot be found out: consumers go on working with what it holds,
 		// until that is revoked. That is not promised.
-		return op == "write" || op == "undo" || op == "mark" || op == "revoke"
+		return op == "write" || op == "undo" || op == "mark" || op == "revoke" || op == "forget"
 	case Revoked:
 		// Where nothing was minted yet, the newest is what consumers hold: whoever revokes that, breaks them.
 		return true

@@ -21,7 +21,7 @@ var mutants = []mutant{
 	{"revokes the old token before anything is written", "plan.go",
 		"	order := r.order()\n", "	for _, t := range p.superseded(r, obs, take, false) {\n		p.add(r.revocation(t))\n	}\n	order := r.order()\n", manualProcedure},
 	{"does not ask whether a token is older than what every sink holds", "retire.go",
-		"	if !t.Created.Before(low.Created) {", "	if false {", ""},
+		"	if !t.Created.Before(low.Created) && !x.listless() || t.ID == low.ID {", "	if false {", ""},
 	{"forgets the sinks it did not write", "retire.go",
 		"	low, ok := floor(x.fresh)\n	if !ok {", "	low, ok := x.newborn.Token, true\n	if !ok {", "manual procedure for Fly: three consumers, two rotated"},
 	{"revokes by name without its fingerprint", "name.go",
@@ -57,6 +57,14 @@ var mutants = []mutant{
 		"	case len(d.retire) > 0 || d.verifies():", "	case false:", "forgotten old tokens"},
 	{"does not look at the grace", "decide.go",
 		"	if r.Grace > 0 && now.Before(end) {", "	if false {", ""},
+	{"writes although the only place for a former value is taken", "listless.go",
+		"	if !d.due || !r.listless() {", "	if true {", "two rotations of a webhook key in one day: the first value was still in use"},
+	{"puts a value back and drops the one that consumers took up", "../../internal/keeping/keeping.go",
+		"	back := State{Value: u.from.Value, Former: u.to.Value}", "	back := State{Value: u.from.Value, Former: u.from.Value}", "a rolled back deploy of a shared key"},
+	{"writes beside a rival that it cannot see", "../../internal/keeping/keeping.go",
+		"		if now != *k.told {", "		if false {", ""},
+	{"takes what was put back for verified", "../../internal/keeping/keeping.go",
+		"	back.Note = k.note(back, rotate.Mark{Token: u.old}, rotate.Mark{Token: u.new})", "	back.Note = k.note(back, rotate.Mark{Token: u.old, Verified: true}, rotate.Mark{Token: u.new})", ""},
 	{"no back-off and no limit on live generations", "decide.go",
 		"	case n >= r.maxRevoke():", "	case n >= 1000:", "account limit of 100 tokens reached by strays"},
 	{"no back-off", "decide.go",
@@ -158,7 +166,7 @@ func TestMutants(t *testing.T) {
 				t.Fatalf("%s holds the text to be replaced %d times: %q", m.file, n, m.old)
 			}
 			dir := t.TempDir()
-			patched := filepath.Join(dir, m.file)
+			patched := filepath.Join(dir, filepath.Base(m.file))
 			text := strings.Replace(string(source), m.old, m.new, 1)
 			if err := os.WriteFile(patched, []byte(text), 0o600); err != nil {
 				t.Fatal(err)

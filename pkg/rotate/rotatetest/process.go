@@ -188,7 +188,7 @@ func (x *process) sees(op string) Fault {
 func (w *World) byHand() {
 	first := w.tokens[0]
 	for _, p := range w.of(identity) {
-		if (p.kind == Digest || p.kind == Readable || p.kind == File) && w.live(first) && !first.stamp.Before(w.emergency) {
+		if (p.kind == Digest || p.kind == Readable || p.kind == File || p.kind == Keeps) && w.live(first) && !first.stamp.Before(w.emergency) {
 			p.content, p.digest, p.checked = first.secret, "", false
 			p.version++
 			p.remember() // a read that misses it looks just like one that no person disturbed
@@ -197,8 +197,17 @@ func (w *World) byHand() {
 	}
 }
 
-// revokeByHand is a person who revokes the newest token of the rotation.
+// revokeByHand is a person who revokes the newest token of the rotation; where no service does that, who empties what a
+// sink keeps beside.
 func (w *World) revokeByHand() {
+	if w.Listless {
+		for _, p := range w.of(identity) {
+			p.former = p.content
+			p.version++
+			p.remember()
+		}
+		return
+	}
 	for _, t := range slices.Backward(w.tokens) {
 		if t.owner == identity && w.live(t) && w.Dead() == "" {
 			w.before = w.list()
@@ -215,6 +224,8 @@ func (x *process) rotation() *rotate.Rotation {
 	switch {
 	case w.Blind:
 		r.Provider = provider{x}
+	case w.Listless:
+		r.Provider = listless{provider{x}}
 	case w.Unnamed:
 		r.Provider = unnamed{identifier{provider{x}}}
 		r.Adopt = func(rotate.Token) bool { return true }
@@ -249,6 +260,8 @@ func (x *process) rotation() *rotate.Rotation {
 			r.Sinks = append(r.Sinks, current{s})
 		case Both:
 			r.Sinks = append(r.Sinks, both{marked{s}})
+		case Keeps:
+			r.Sinks = append(r.Sinks, newKeeper(s))
 		}
 	}
 	return r

@@ -54,13 +54,13 @@ func NoGapByRevoking(w *World, t *token) string {
 // replaces nothing that lives longer. What a person revoked a moment ago nobody can know.
 func NoGapByWriting(w *World, p *place, content string) string {
 	t := w.bySecret(content)
-	if t == nil || t.byPerson {
+	if t == nil || t.byPerson || w.Listless { // without a service a value works as soon as it is written
 		return ""
 	}
 	if !w.live(t) {
 		return fmt.Sprintf("wrote dead %s", t.ID)
 	}
-	if now := w.bySecret(p.content); now != nil && t.stamp.Before(now.stamp) && time.Until(t.Expires) < 2*rotate.Tick {
+	if now := w.bySecret(p.content); now != nil && t.stamp.Before(now.stamp) && !t.Expires.IsZero() && time.Until(t.Expires) < 2*rotate.Tick {
 		return fmt.Sprintf("put %s, which is about to expire, back", t.ID)
 	}
 	return ""
@@ -88,7 +88,7 @@ func NoOrphan(w *World) string {
 			if p.content != ours[0].secret {
 				return fmt.Sprintf("sink %d does not hold %s", i, ours[0].ID)
 			}
-			says = says || p.kind == Marked || p.kind == Digest || p.kind == Both
+			says = says || p.kind == Marked || p.kind == Digest || p.kind == Both || p.kind == Keeps
 		}
 		if says && !w.verified[ours[0].ID] {
 			return ours[0].ID + " was never verified"
@@ -262,7 +262,8 @@ func Truthful(w *World, x *process) string {
 	switch {
 	case !w.verified[res.Newborn.ID]:
 		return "the run reports success, but the newborn was not verified"
-	case res.Person && !(w.Compromised && w.met[Unclear]): // what was held may be a compromised token of somebody else
+	case res.Person && !(w.Compromised && (w.met[Unclear] || w.Listless && w.met[Stale])):
+		// What was held may be a compromised token of somebody else; or the sink said that it holds it still.
 		return "the run reports success and calls a person"
 	case res.Next.IsZero():
 		return "the run reports success and not when it is due next"

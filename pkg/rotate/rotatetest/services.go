@@ -124,6 +124,23 @@ func (p unnamed) Identify(ctx context.Context, s rotate.Secret) (rotate.Token, e
 	return t, err
 }
 
+// listless is a provider without a service.
+type listless struct{ made provider }
+
+func (p listless) String() string { return p.made.String() }
+func (p listless) Listless() bool { return true }
+
+func (p listless) Mint(ctx context.Context, name string) (rotate.Credential, error) {
+	return p.made.Mint(ctx, name)
+}
+
+func (p listless) List(context.Context) ([]rotate.Token, error) {
+	p.made.x.w.breaks("a run asked for a list that nobody has")
+	return nil, nil
+}
+
+func (p listless) Revoke(context.Context, rotate.Token) error { return nil }
+
 // inspector is a provider that mints for nobody.
 type inspector struct{ identifier }
 

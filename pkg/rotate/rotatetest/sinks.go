@@ -29,7 +29,9 @@ type sink struct {
 func (s *sink) String() string { return s.name }
 
 // reads reports whether the sink can be read back.
-func (s *sink) reads() bool { return s.p.kind == Digest || s.p.kind == Readable || s.p.kind == File }
+func (s *sink) reads() bool {
+	return s.p.kind == Digest || s.p.kind == Readable || s.p.kind == File || s.p.kind == Keeps
+}
 
 // put changes the content, as one call.
 func (s *sink) put(ctx context.Context, op, content, digest string, checked bool) error {

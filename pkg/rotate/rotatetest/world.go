@@ -8,6 +8,7 @@ package rotatetest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -24,6 +25,7 @@ const (
 	File     SinkKind = "file"     // can be read back and undone, but says nothing of verification
 	Current  SinkKind = "current"  // write-only, its value handed in by the workflow
 	Both     SinkKind = "both"     // write-only, with a marker, and its value handed in
+	Keeps    SinkKind = "keeps"    // readable, can undo, value and marker in one object, keeps what it replaces beside
 )
 
 // Topology is one arrangement of a world.
@@ -41,6 +43,7 @@ type Topology struct {
 	Nameless    bool          // the provider gives no creation time
 	Unnamed     bool          // the provider keeps no names
 	Blind       bool          // the provider cannot identify secrets
+	Listless    bool          // there is no service: what the sink holds or keeps is accepted
 	Every, Life time.Duration // zero: 75 and 120 days
 }
 
@@ -63,7 +66,8 @@ type place struct {
 	checked bool   // digest sinks: verified
 	running string // what the consumers work with since they were verified last
 	queued  string // what a run of the consumers carries that was queued before the last write; "": none
-	stale   struct{ content, mark, digest string }
+	former  string // what a sink that keeps it has beside
+	stale   struct{ content, mark, digest, former string }
 }
 
 // World is one simulated provider with its sinks and consumers. It must be used inside a synctest bubble.
@@ -159,6 +163,13 @@ func NewWorld(t Topology) *World {
 func (w *World) place(k SinkKind, owner string, t *token) *place {
 	p := &place{kind: k, owner: owner, content: t.secret, running: t.secret, digest: t.ID, checked: true}
 	p.mark = rotate.Mark{Token: t.Token, Verified: true}.String()
+	if k == Keeps {
+		p.mark = ""
+		k := newKeeper(&sink{x: &process{w: w, quiet: true}, p: p})
+		if err := k.noted(t.Token); err != nil {
+			panic(err)
+		}
+	}
 	p.remember()
 	w.places = append(w.places, p)
 	w.ever[t.ID] = true
@@ -172,11 +183,19 @@ func (w *World) add(name string, at time.Time, owner string) *token {
 	if w.Nameless {
 		t.Created = time.Time{}
 	}
+	if w.Listless {
+		t.Created, t.Expires = at.Add(-w.skew), time.Time{} // by this machine's clock
+	}
 	w.tokens = append(w.tokens, t)
 	return t
 }
 
-func (w *World) live(t *token) bool { return !t.revoked && time.Now().Before(t.Expires) }
+func (w *World) live(t *token) bool {
+	if w.Listless && t.owner != "" {
+		return slices.ContainsFunc(w.of(t.owner), func(p *place) bool { return p.content == t.secret || p.former == t.secret })
+	}
+	return !t.revoked && time.Now().Before(t.Expires)
+}
 
 func (w *World) list() []rotate.Token {
 	var out []rotate.Token
@@ -217,7 +236,7 @@ func (w *World) of(owner string) (out []*place) {
 }
 
 func (p *place) remember() {
-	p.stale.content, p.stale.mark, p.stale.digest = p.content, p.mark, p.digest
+	p.stale.content, p.stale.mark, p.stale.digest, p.stale.former = p.content, p.mark, p.digest, p.former
 }
 
 // breaks records a broken promise.

@@ -48,6 +48,11 @@ var topologies = []Topology{
 	{Name: "handed in, a file", Sinks: []SinkKind{File}, HandIn: true},
 	{Name: "handed in, grace", Sinks: []SinkKind{Digest, Both}, HandIn: true, Grace: 60 * time.Hour},
 	{Name: "handed in, compromised", Sinks: []SinkKind{Readable, Marked}, HandIn: true, Compromised: true},
+	{Name: "no service", Sinks: []SinkKind{Keeps}, Listless: true},
+	{Name: "no service, grace", Sinks: []SinkKind{Keeps}, Listless: true, Grace: 60 * time.Hour},
+	{Name: "no service, adopted", Sinks: []SinkKind{Keeps}, Listless: true, Adopted: true},
+	{Name: "no service, compromised", Sinks: []SinkKind{Keeps}, Listless: true, Compromised: true},
+	{Name: "no service, compromised, in grace", Sinks: []SinkKind{Keeps}, Listless: true, Compromised: true, Grace: 60 * time.Hour},
 }
 
 // bubble runs f in bubbles of many worlds each: simulated time is limited to 292 years.
@@ -214,7 +219,7 @@ func replay(t *testing.T) (w *World, why string, ok bool) {
 
 // TestPersistent lets one fault hit one operation for thirty days: nothing dies, and generations stay bounded.
 func TestPersistent(t *testing.T) {
-	ops := []string{"list", "identify", "mint", "revoke", "verify", "drain", "prove", "check", "inspect", "write", "write only", "write mark", "mark", "undo", "read", "held mark", "held digest", "held current"}
+	ops := []string{"list", "identify", "mint", "revoke", "verify", "drain", "prove", "check", "inspect", "write", "write only", "write mark", "mark", "undo", "read", "forget", "held keeper", "held mark", "held digest", "held current"}
 	n := 0
 	for _, topo := range topologies {
 		if topo.Every > 90*rotate.Tick {

@@ -42,6 +42,8 @@ func (s *Secret) Check(ctx context.Context) error {
 		}
 	} else if _, err := s.valueIn(now); err != nil {
 		errs = append(errs, err)
+	} else if err := s.unsuited(now); err != nil {
+		errs = append(errs, err)
 	}
 	if !managed && now.id != "" {
 		errs = append(errs, s.probe(ctx, now)...)

@@ -19,9 +19,13 @@ import (
 
 // Held implements [rotate.Holder] with one request. If somebody else wrote the current version, by hand
 // or for another key, Holding.Is knows no token and the value must be read.
+// With previous the one request is that for the value.
 func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.Keeps() {
+		return s.byHand(s.kept().Held(ctx))
+	}
 	out, err := s.describe(ctx)
 	if err != nil {
 		return rotate.Holding{}, s.fault("held", err)
@@ -57,10 +61,13 @@ func (s *Secret) Read(ctx context.Context) (rotate.Secret, error) {
 }
 
 // Mark implements [rotate.Marker]. It puts a staging label on the current version, which must be one that
-// was written with t, or the one that Read saw last.
+// was written with t, or the one that Read saw last. With previous the note says it, in a version of its own.
 func (s *Secret) Mark(ctx context.Context, t rotate.Token) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.Keeps() {
+		return s.fault("mark", s.kept().Mark(ctx, t))
+	}
 	out, err := s.describe(ctx)
 	if err != nil {
 		return s.fault("mark", err)

@@ -7,6 +7,8 @@
 //     else's change in between is never overwritten (write.go). AWSPENDING, which belongs to the service's own
 //     rotation, is never touched.
 //   - Of a JSON object, the bytes of one value change and no others (splice.go).
+//   - With previous, the value that is replaced stays beside the new one: value, former value and a note about both are
+//     three keys that change in one version (previous.go).
 //   - What another rotator or service manages is refused (check.go).
 //   - That a token was verified is a staging label on its version. Tags would need another right, cannot be
 //     swapped, and may decide about access themselves, so none are written.
@@ -27,7 +29,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/keeping"
 	"github.com/remint-dev/remint/internal/pattern"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/awsaccess"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -41,6 +45,7 @@ type Secret struct {
 	Secret           string `yaml:"secret" required:"true" scalar:"true" example:"govuk/fastly/api" doc:"Name or full ARN of the secret, which must exist. Partial ARNs are refused."`
 	Key              string `yaml:"key" example:"fastly-api-token" doc:"Key of the JSON object that the secret holds; its neighbours are kept byte for byte. Without it the whole value is the credential."`
 	CreateKey        bool   `yaml:"create-key" doc:"Add the key if the JSON object lacks it. Without this a missing key is an error."`
+	Previous         string `yaml:"previous" example:"webhook-secret-previous" doc:"Only with the provider random, and with key: key of the JSON object where the value that was replaced is kept, for consumers that still present it. It is added if it is missing; when nothing is kept, it has the same value as key. A third key of the same name with _remint behind holds a note of remint's about both values."`
 	awsaccess.Access        // region, account, role, …
 	Endpoint         string `yaml:"endpoint" env:"AWS_ENDPOINT_URL_SECRETS_MANAGER,AWS_ENDPOINT_URL" doc:"URL of Secrets Manager, for a VPC endpoint or a test. Plain http only to loopback. Without it the region's own."`
 
@@ -49,10 +54,12 @@ type Secret struct {
 
 	mu         sync.Mutex
 	api        *secretsmanager.Client
-	replicated *bool    // whether the secret has replicas; nil: not known yet
-	undo       *swap    // what the last write replaced
-	read       string   // version id that the last Read saw
-	warnings   []string // since Warnings was last called
+	replicated *bool         // whether the secret has replicas; nil: not known yet
+	undo       *swap         // what the last write replaced
+	read       string        // version id that the last Read saw
+	last       *keeping.Seen // with previous: as it was last read; nil: not known
+	keeping    keeping.Sink
+	warnings   warn.List
 }
 
 var (
@@ -61,6 +68,7 @@ var (
 	_ rotate.Reader    = (*Secret)(nil)
 	_ rotate.Marker    = (*Secret)(nil)
 	_ rotate.Undoer    = (*Secret)(nil)
+	_ rotate.Keeper    = (*Secret)(nil)
 	_ rotate.Checker   = (*Secret)(nil)
 	_ rotate.Warner    = (*Secret)(nil)
 	_ rotate.Accepter  = (*Secret)(nil)
@@ -85,7 +93,7 @@ func (s *Secret) String() string {
 	return "aws-secrets-manager:" + id
 }
 
-// Format implements [fmt.Formatter] for every verb: Credentials may hold keys.
+// Format implements [fmt.Formatter] for every verb: Credentials may hold keys, and what was read is kept.
 func (s *Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // arn is a full ARN of a secret. The tail is six characters that the service chose.
@@ -134,6 +142,17 @@ func (s *Secret) Validate() error {
 	if s.CreateKey && s.Key == "" {
 		bad("create-key", "there is no key to create")
 	}
+	switch {
+	case s.Previous == "":
+	case s.Key == "":
+		bad("previous", "it is a key of a JSON object; say with key which other key of that holds the value")
+	case !utf8.ValidString(s.Previous):
+		bad("previous", "not valid UTF-8")
+	case s.Previous == s.Key:
+		bad("previous", "it is the key itself; give another for the former value")
+	case s.Previous+noteSuffix == s.Key:
+		bad("previous", "the note about both values goes under %q, which is the key itself; give another for the former value", s.Key)
+	}
 	if s.Endpoint != "" {
 		if _, err := httpx.Base(s.Endpoint); err != nil {
 			bad("endpoint", "%w", err)
@@ -142,32 +161,28 @@ func (s *Secret) Validate() error {
 	return errors.Join(append(errs, s.ValidateIn(s.region()))...)
 }
 
-// Accept implements [rotate.Accepter].
+// Accept implements [rotate.Accepter]. With previous, what the secret holds counts as far as it is known.
 func (s *Secret) Accept(c rotate.Credential) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fault("write", s.accept(c))
+}
+
+func (s *Secret) accept(c rotate.Credential) error {
 	text := c.Secret.Reveal()
 	switch {
 	case text == "":
-		return s.fault("write", fmt.Errorf("%w: there is no secret to write", rotate.ErrConfig))
+		return fmt.Errorf("%w: there is no secret to write", rotate.ErrConfig)
 	case !utf8.ValidString(text):
-		return s.fault("write", fmt.Errorf("%w: the credential is not valid UTF-8, which Secrets Manager demands of text", rotate.ErrConfig))
+		return fmt.Errorf("%w: the credential is not valid UTF-8, which Secrets Manager demands of text", rotate.ErrConfig)
 	case len(text) > MaxValue:
-		return s.fault("write", fmt.Errorf("%w: the credential has %d bytes, a secret at most %d", rotate.ErrLimit, len(text), MaxValue))
+		return fmt.Errorf("%w: the credential has %d bytes, a secret at most %d", rotate.ErrLimit, len(text), MaxValue)
 	}
-	return nil
+	return s.roomy(c)
 }
 
 // Warnings implements [rotate.Warner].
-func (s *Secret) Warnings() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w := s.warnings
-	s.warnings = nil
-	return w
-}
-
-func (s *Secret) warn(format string, args ...any) {
-	s.warnings = append(s.warnings, s.String()+": "+fmt.Sprintf(format, args...))
-}
+func (s *Secret) Warnings() []string { return s.warnings.Take() }
 
 // fault names the operation and the sink of an error.
 func (s *Secret) fault(op string, err error) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/awsaccess"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -41,8 +42,11 @@ type swap struct{ to, from string }
 func (s *Secret) Write(ctx context.Context, c rotate.Credential) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.Accept(c); err != nil {
-		return err
+	if err := s.accept(c); err != nil {
+		return s.fault("write", err)
+	}
+	if s.Keeps() {
+		return s.fault("write", s.everywhere(ctx, s.kept().Write(ctx, c)))
 	}
 	return s.fault("write", s.write(ctx, c))
 }
@@ -118,10 +122,18 @@ func (s *Secret) compose(now sight, secret rotate.Secret) (string, error) {
 			return "", err
 		}
 	}
-	if len(doc) > MaxValue {
-		return "", fmt.Errorf("%w: with the new value the secret would have %d bytes, %d are allowed", rotate.ErrLimit, len(doc), MaxValue)
+	if err := fits(doc); err != nil {
+		return "", err
 	}
 	return doc, nil
+}
+
+// fits refuses a text that is too long for a secret.
+func fits(doc string) error {
+	if len(doc) > MaxValue {
+		return fmt.Errorf("%w: with the new value the secret would have %d bytes, %d are allowed", rotate.ErrLimit, len(doc), MaxValue)
+	}
+	return nil
 }
 
 // refusal reports whether the service refused to move a label, for whatever reason. Which code a failed
@@ -167,6 +179,14 @@ func (s *Secret) move(ctx context.Context, label, to, from string) error {
 
 // finish takes our own label off a version that has become current, and waits for the replicas.
 func (s *Secret) finish(ctx context.Context, id string, labels []string) error {
+	if err := s.unlabel(ctx, id, labels); err != nil {
+		return err
+	}
+	return s.replicas(ctx)
+}
+
+// unlabel takes our own label off.
+func (s *Secret) unlabel(ctx context.Context, id string, labels []string) error {
 	if label := s.label(pendingLabel); slices.Contains(labels, label) {
 		// The next write takes it along if this fails, so it is no reason to call a written secret unwritten.
 		// A refusal of the label itself means that it is not there.
@@ -174,10 +194,10 @@ func (s *Secret) finish(ctx context.Context, id string, labels []string) error {
 			if ctx.Err() != nil {
 				return s.explain("UpdateSecretVersionStage", err)
 			}
-			s.warn("the staging label %s stays on version %s: %v", label, id, s.explain("UpdateSecretVersionStage", err))
+			s.warnings.Add("the staging label %s stays on version %s: %v", label, id, s.explain("UpdateSecretVersionStage", err))
 		}
 	}
-	return s.replicas(ctx)
+	return nil
 }
 
 // replicas waits until every replica region holds what the primary holds. Without replicas, as
@@ -208,7 +228,7 @@ func (s *Secret) replicas(ctx context.Context) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%w: the replica in %s was not in sync after %s", rotate.ErrTemporary, behind, s.patience())
 		}
-		if err := awsaccess.Sleep(ctx, s.Wait()); err != nil {
+		if err := httpx.Sleep(ctx, s.Wait()); err != nil {
 			return err
 		}
 	}
@@ -235,7 +255,7 @@ func (s *Secret) readBack(ctx context.Context, want rotate.Secret, id, replaced 
 		if n == looks {
 			return fmt.Errorf("%w: what was written is not what is read back (version %s)", rotate.ErrTemporary, now.id)
 		}
-		if err := awsaccess.Sleep(ctx, s.Wait()); err != nil {
+		if err := httpx.Sleep(ctx, s.Wait()); err != nil {
 			return err
 		}
 	}
@@ -243,10 +263,13 @@ func (s *Secret) readBack(ctx context.Context, want rotate.Secret, id, replaced 
 
 // Undo implements [rotate.Undoer]: AWSCURRENT goes back to the version that the last write took it from,
 // unless somebody moved it since. The label of a verification stays on the version it was put on, and so
-// comes back with it.
+// comes back with it. With previous, value and former value change places in a version of their own.
 func (s *Secret) Undo(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.Keeps() {
+		return s.fault("undo", s.everywhere(ctx, s.kept().Undo(ctx)))
+	}
 	u := s.undo
 	switch {
 	case u == nil:

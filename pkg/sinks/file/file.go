@@ -25,6 +25,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/remint-dev/remint/internal/pattern"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -41,8 +42,7 @@ type File struct {
 
 	mu       sync.Mutex
 	undo     *change
-	warned   bool
-	warnings []string
+	warnings warn.List
 }
 
 var (
@@ -151,13 +151,7 @@ func (f *File) read(ctx context.Context) (rotate.Secret, error) {
 }
 
 // Warnings implements [rotate.Warner].
-func (f *File) Warnings() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	w := f.warnings
-	f.warnings = nil
-	return w
-}
+func (f *File) Warnings() []string { return f.warnings.Take() }
 
 func (f *File) fault(op string, err error) error {
 	if err == nil {

@@ -170,9 +170,8 @@ func (f *File) permissions(was content) fs.FileMode {
 		return perm
 	}
 	had := was.stat.Mode().Perm()
-	if had&^perm != 0 && !f.warned {
-		f.warned = true
-		f.warnings = append(f.warnings, fmt.Sprintf("%s: its permissions %#o are narrowed to %#o; set mode if a group must read it", f, had, had&perm))
+	if had&^perm != 0 {
+		f.warnings.Add("its permissions %#o are narrowed to %#o; set mode if a group must read it", had, had&perm)
 	}
 	return had & perm
 }
@@ -305,7 +304,7 @@ func (f *File) Check(ctx context.Context) error {
 			add(fmt.Errorf("%w: the folder %s must be writable, since the file is replaced as a whole: %w", rotate.ErrDenied, folder, err))
 		}
 		if stat.Mode()&0o002 != 0 && stat.Mode()&fs.ModeSticky == 0 {
-			f.warnings = append(f.warnings, fmt.Sprintf("%s: everybody may replace files in %s", f, folder))
+			f.warnings.Add("everybody may replace files in %s", folder)
 		}
 	}
 	was, err := f.look()

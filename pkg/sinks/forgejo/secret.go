@@ -21,6 +21,7 @@ import (
 
 	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/internal/pattern"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -50,7 +51,7 @@ type Secret struct {
 	listed   bool   // the secret was looked for in the list
 	exists   bool   // and was there
 	describe string // and had this description (Gitea)
-	warnings []string
+	warnings warn.List
 }
 
 var (
@@ -198,14 +199,5 @@ func (s *Secret) failed(op string, err error) error {
 	return &rotate.Error{Op: op, At: s.String(), Err: err}
 }
 
-// warn keeps a message for Warnings.
-func (s *Secret) warn(text string) { s.warnings = append(s.warnings, text) }
-
 // Warnings returns what came up since it was last called.
-func (s *Secret) Warnings() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w := s.warnings
-	s.warnings = nil
-	return w
-}
+func (s *Secret) Warnings() []string { return s.warnings.Take() }

@@ -164,10 +164,10 @@ func (s *Secret) created(resp *gitea.Response) {
 		return
 	}
 	if s.where.user() && !s.exists {
-		s.warn("the secret did not exist and was created; if the name is misspelt, consumers still read another one")
+		s.warnings.Add("the secret did not exist and was created; if the name is misspelt, consumers still read another one")
 		return
 	}
-	s.warn("the secret existed, was deleted meanwhile, and was created anew")
+	s.warnings.Add("the secret existed, was deleted meanwhile, and was created anew")
 }
 
 // Mark records that t was verified. If the marker says so already nothing is sent.

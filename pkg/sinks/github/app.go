@@ -97,6 +97,9 @@ func (s *Secret) lend(ctx context.Context) (installed, error) {
 		return installed{}, fmt.Errorf("%w: GitHub answered without a token for the App's installation", rotate.ErrTemporary)
 	}
 	lent := installed{rotate.NewSecret(out.Token), out.Ends}
+	if s.OnSecret != nil {
+		s.OnSecret(lent.token)
+	}
 	for name, level := range in.Permissions {
 		if have, said := out.Permissions[name]; out.Permissions != nil && (!said || have != level) {
 			_ = s.giveBack(ctx, lent) // it can do less than asked for, and ends by itself within the hour
@@ -139,7 +142,11 @@ func (s *Secret) jwt(now time.Time) (rotate.Secret, error) {
 	if err != nil {
 		return rotate.Secret{}, fmt.Errorf("%w: the App's private key cannot sign: %w", rotate.ErrConfig, err)
 	}
-	return rotate.NewSecret(text + "." + base64.RawURLEncoding.EncodeToString(sig)), nil
+	jwt := rotate.NewSecret(text + "." + base64.RawURLEncoding.EncodeToString(sig))
+	if s.OnSecret != nil {
+		s.OnSecret(jwt)
+	}
+	return jwt, nil
 }
 
 // giveBack ends a lent token. One that is dead already is no error.

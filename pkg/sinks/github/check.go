@@ -80,21 +80,9 @@ func scopesOf(resp *github.Response) ([]string, bool) {
 // expires warns of the end of the credential itself.
 func (s *Secret) expires() {
 	if left := time.Until(s.expiry); !s.expiry.IsZero() && left < soon {
-		s.warn("%s: the token that writes this secret (REMINT_GITHUB_TOKEN) expires at %s, in %d days; renew it, remint cannot", s, s.expiry.UTC().Format(time.RFC3339), int(left.Hours()/24))
-	}
-}
-
-func (s *Secret) warn(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(s.warnings, text) {
-		s.warnings = append(s.warnings, text)
+		s.warnings.Add("the token that writes this secret (REMINT_GITHUB_TOKEN) expires at %s, in %d days; renew it, remint cannot", s.expiry.UTC().Format(time.RFC3339), int(left.Hours()/24))
 	}
 }
 
 // Warnings returns what came up since it was last called.
-func (s *Secret) Warnings() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w := s.warnings
-	s.warnings = nil
-	return w
-}
+func (s *Secret) Warnings() []string { return s.warnings.Take() }

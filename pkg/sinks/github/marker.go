@@ -161,7 +161,7 @@ func (s *Secret) overtaken(ctx context.Context) error {
 	case err != nil:
 		return s.explain(err)
 	case now.UpdatedAt.After(s.marker.at.Add(byHand)):
-		s.warn("the secret was changed at %s, after its marker: by hand, or by another tool; what it holds is not known", now.UpdatedAt.UTC().Format(time.RFC3339))
+		s.warnings.Add("the secret was changed at %s, after its marker: by hand, or by another tool; what it holds is not known", now.UpdatedAt.UTC().Format(time.RFC3339))
 		s.marker.mark = rotate.Mark{}
 	}
 	return nil

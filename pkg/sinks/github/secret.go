@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -42,6 +43,9 @@ type Secret struct {
 	// Since is when Current was read: when the run of the workflow was queued. A secret that changed later is not
 	// what Current says. Zero: the first use of this Secret.
 	Since time.Time `yaml:"-"`
+	// OnSecret is told the short-lived credentials that are had on the way, before they are used: the place to mask them.
+	// It may be called by several goroutines. Nil: nobody is told.
+	OnSecret func(rotate.Secret) `yaml:"-" json:"-"`
 	// Transport carries the requests; nil: the process's own pool of connections.
 	Transport http.RoundTripper `yaml:"-"`
 
@@ -59,7 +63,7 @@ type Secret struct {
 	asked    bool // Held was called
 	wrote    *wrote
 	expiry   time.Time // of the credential, as GitHub says; zero: not said
-	warnings []string
+	warnings warn.List
 }
 
 // App is a GitHub App that is installed where the secret lies. For each run it is lent a token that can write

@@ -186,7 +186,7 @@ func (s *Secret) put(ctx context.Context, c rotate.Credential) error {
 		return s.explain(err)
 	}
 	if resp.StatusCode == http.StatusCreated && (!s.Create || s.exists) {
-		s.warn("%s: the secret did not exist and was created, though it was expected to be there; consumers may read another one (name, environment or organization)", s)
+		s.warnings.Add("the secret did not exist and was created, though it was expected to be there; consumers may read another one (name, environment or organization)")
 	}
 	s.exists = true
 	at := time.Now()

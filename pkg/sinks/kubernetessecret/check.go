@@ -68,6 +68,9 @@ func (s *Secret) refusals(now *sight) []error {
 	if _, err := s.mark(now); err != nil && !errors.Is(err, errByHand) {
 		errs = append(errs, err)
 	}
+	if err := s.unsuited(now); err != nil {
+		errs = append(errs, err)
+	}
 	return errs
 }
 
@@ -109,15 +112,15 @@ func (s *Secret) doubts(o *unstructured.Unstructured) {
 	byHelm := notes["meta.helm.sh/release-name"] != "" || labels["app.kubernetes.io/managed-by"] == "Helm"
 	switch {
 	case notes["argocd.argoproj.io/tracking-id"] != "", labels["argocd.argoproj.io/instance"] != "":
-		s.warn("Argo CD tracks it; if the Secret with its data is in Git, the next sync puts the old value back")
+		s.warnings.Add("Argo CD tracks it; if the Secret with its data is in Git, the next sync puts the old value back")
 	case labels["app.kubernetes.io/instance"] != "" && !byHelm:
-		s.warn("Argo CD may track it (label app.kubernetes.io/instance); if the Secret with its data is in Git, the next sync puts the old value back")
+		s.warnings.Add("Argo CD may track it (label app.kubernetes.io/instance); if the Secret with its data is in Git, the next sync puts the old value back")
 	}
 	if byHelm {
-		s.warn("Helm made it; a release that changes this value puts its own there")
+		s.warnings.Add("Helm made it; a release that changes this value puts its own there")
 	}
 	if strings.Contains(notes["kubectl.kubernetes.io/last-applied-configuration"], `"data"`) {
-		s.warn("it was made with kubectl apply, whose annotation keeps the old value; applying that file again puts it back")
+		s.warnings.Add("it was made with kubectl apply, whose annotation keeps the old value; applying that file again puts it back")
 	}
 }
 

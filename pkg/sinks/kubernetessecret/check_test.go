@@ -93,7 +93,7 @@ func TestCheckAll(t *testing.T) {
 	b.AddToken(bearer, "rotator", web, web)
 	b.edit(t, func(o map[string]any) {
 		o["immutable"], o["type"] = true, "helm.sh/release.v1"
-		put(meta(o), "annotations", annotation("NONE"), "not ours")
+		put(meta(o), "annotations", Annotation("NONE"), "not ours")
 	})
 	err := b.sink(func(s *Secret) { s.Secret = "web/NONE" }).Check(t.Context())
 	if err == nil || !hasAll(err.Error(), "immutable", "helm.sh/release.v1", "lacks the key", "not a mark") {

@@ -12,6 +12,9 @@ import (
 func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.Keeps() {
+		return s.byHand(s.kept().Held(ctx))
+	}
 	now, err := s.look(ctx)
 	if err != nil {
 		return rotate.Holding{}, s.fault("held", err)
@@ -22,7 +25,7 @@ func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 	m, err := s.mark(now)
 	switch {
 	case errors.Is(err, errByHand):
-		s.warn("it was changed after its marker was written, by hand or by another tool; its value says what it holds")
+		s.warnings.Add("it was changed after its marker was written, by hand or by another tool; its value says what it holds")
 		return rotate.Holding{Secret: now.secret()}, nil
 	case err != nil:
 		return rotate.Holding{}, s.fault("held", err)
@@ -46,6 +49,9 @@ func (s *Secret) Read(ctx context.Context) (rotate.Secret, error) {
 func (s *Secret) Mark(ctx context.Context, t rotate.Token) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.Keeps() {
+		return s.fault("mark", s.kept().Mark(ctx, t))
+	}
 	return s.fault("mark", s.verified(ctx, t))
 }
 

@@ -21,8 +21,8 @@ import (
 // qualified is what may stand behind the prefix of an annotation's name.
 var qualified = pattern.New(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
 
-// annotation names the marker of a key. Each key of a Secret has its own.
-func annotation(key string) string {
+// Annotation names the marker of a key. Each key of a Secret has its own.
+func Annotation(key string) string {
 	if qualified.MatchString(key) {
 		return "marker.remint.dev/" + key
 	}
@@ -59,7 +59,7 @@ func (s *Secret) mark(now *sight) (rotate.Mark, error) {
 	_, _, key := s.place()
 	m, err := rotate.ParseMark(now.marker)
 	if err != nil {
-		return m, fmt.Errorf("annotation %s: %w; delete it if nothing else needs it", annotation(key), err)
+		return m, fmt.Errorf("annotation %s: %w; delete it if nothing else needs it", Annotation(key), err)
 	}
 	var with struct {
 		Value string `json:"value"`

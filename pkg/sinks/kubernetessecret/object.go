@@ -30,8 +30,9 @@ type sight struct {
 	object  *unstructured.Unstructured
 	version string
 	value   []byte
-	has     bool // the key is there
-	others  int  // bytes of all other values
+	has     bool   // the key is there
+	former  []byte // under the key previous, if there is to be one
+	others  int    // bytes of all other values
 	marker  string
 }
 
@@ -87,7 +88,7 @@ func (s *Secret) see(object *unstructured.Unstructured) (*sight, error) {
 	if object.GetKind() != "Secret" || object.GetName() != name || object.GetNamespace() != namespace || object.GetResourceVersion() == "" {
 		return nil, fmt.Errorf("%w: what was answered is not the Secret %s in namespace %s", rotate.ErrTemporary, name, namespace)
 	}
-	now := &sight{object: object, version: object.GetResourceVersion(), marker: object.GetAnnotations()[annotation(key)]}
+	now := &sight{object: object, version: object.GetResourceVersion(), marker: object.GetAnnotations()[Annotation(key)]}
 	data, _ := object.Object["data"].(map[string]any)
 	for k, v := range data {
 		text, _ := v.(string)
@@ -97,6 +98,9 @@ func (s *Secret) see(object *unstructured.Unstructured) (*sight, error) {
 		}
 		if k != key {
 			now.others += len(value)
+			if k == s.Previous && k != "" {
+				now.former = value
+			}
 			continue
 		}
 		now.value, now.has = value, true
@@ -107,39 +111,52 @@ func (s *Secret) see(object *unstructured.Unstructured) (*sight, error) {
 // patch changes the marker, and the value too unless the new sight has the old one. What the answer shows must be what
 // was asked for.
 func (s *Secret) patch(ctx context.Context, now, want *sight) error {
-	s.last = nil
-	api, err := s.client(ctx)
-	if err != nil {
-		return err
-	}
-	namespace, name, key := s.place()
-	var marker any // null takes it away
-	if want.marker != "" {
-		marker = want.marker
-	}
-	body := map[string]any{"metadata": map[string]any{"resourceVersion": now.version, "annotations": map[string]any{annotation(key): marker}}}
+	_, _, key := s.place()
+	var data map[string]any
 	if !now.same(want) {
-		var value any
+		data = map[string]any{key: nil} // null takes it away
 		if want.has {
-			value = want.value // as base64
+			data[key] = want.value
 		}
-		body["data"] = map[string]any{key: value}
 	}
-	text, err := json.Marshal(body)
+	got, err := s.send(ctx, now.version, data, want.marker)
 	if err != nil {
 		return err
 	}
-	object, err := api.Patch(httpx.Repeatable(ctx), name, types.MergePatchType, text, metav1.PatchOptions{FieldManager: manager})
-	if err != nil {
-		return s.Cluster.Fault(err, "patch", "secrets", namespace, name)
-	}
-	got, err := s.see(object)
-	if err != nil {
-		return err
-	}
-	s.last = got
 	if !got.same(want) || got.marker != want.marker {
 		return errAltered
 	}
 	return nil
+}
+
+// send patches the object of that version: the values under some keys, and the marker; "" takes that away.
+func (s *Secret) send(ctx context.Context, version string, data map[string]any, marker string) (*sight, error) {
+	s.last = nil
+	api, err := s.client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	namespace, name, key := s.place()
+	notes := map[string]any{Annotation(key): nil}
+	if marker != "" {
+		notes[Annotation(key)] = marker
+	}
+	body := map[string]any{"metadata": map[string]any{"resourceVersion": version, "annotations": notes}}
+	if data != nil {
+		body["data"] = data // bytes are base64 in JSON
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	object, err := api.Patch(httpx.Repeatable(ctx), name, types.MergePatchType, text, metav1.PatchOptions{FieldManager: manager})
+	if err != nil {
+		return nil, s.Cluster.Fault(err, "patch", "secrets", namespace, name)
+	}
+	got, err := s.see(object)
+	if err != nil {
+		return nil, err
+	}
+	s.last = got
+	return got, nil
 }

@@ -17,11 +17,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 
+	"github.com/remint-dev/remint/internal/keeping"
 	"github.com/remint-dev/remint/internal/pattern"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -36,14 +37,15 @@ type Secret struct {
 	Secret    string           `yaml:"secret" required:"true" scalar:"true" example:"web/FLY_API_TOKEN" doc:"Name of the Secret, which must exist, and the key: name/key, or the name alone and key beside it."`
 	Key       string           `yaml:"key" example:"FLY_API_TOKEN" doc:"Key of the Secret; all others are left as they are."`
 	CreateKey bool             `yaml:"create-key" doc:"Add the key if the Secret lacks it. Without this a missing key is an error."`
+	Previous  string           `yaml:"previous" example:"WEBHOOK_SECRET_PREVIOUS" doc:"Only with the provider random: key where the value that was replaced is kept, for consumers that still present it. It is added if it is missing; when nothing is kept, it has the same value as key."`
 
 	once     sync.Once
 	invalid  error // what Validate said at the first use
 	mu       sync.Mutex
 	last     *sight  // as it was last read or written; nil: not known
 	undo     *change // what the last write replaced
-	warnings []string
-	warned   []string
+	keeping  keeping.Sink
+	warnings warn.List
 }
 
 var (
@@ -52,6 +54,7 @@ var (
 	_ rotate.Reader    = (*Secret)(nil)
 	_ rotate.Marker    = (*Secret)(nil)
 	_ rotate.Undoer    = (*Secret)(nil)
+	_ rotate.Keeper    = (*Secret)(nil)
 	_ rotate.Checker   = (*Secret)(nil)
 	_ rotate.Warner    = (*Secret)(nil)
 	_ rotate.Accepter  = (*Secret)(nil)
@@ -106,6 +109,13 @@ func (s *Secret) Validate() error {
 	case !dataKey.MatchString(key) || key == "." || strings.HasPrefix(key, ".."):
 		bad("key", "%q is not a key of a Secret: letters, digits, -, _ and .", key)
 	}
+	switch {
+	case s.Previous == "":
+	case !dataKey.MatchString(s.Previous) || s.Previous == "." || strings.HasPrefix(s.Previous, ".."):
+		bad("previous", "%q is not a key of a Secret: letters, digits, -, _ and .", s.Previous)
+	case s.Previous == key:
+		bad("previous", "it is the key itself; give another for the former value")
+	}
 	if s.Namespace != "" && !pattern.DNSLabel.MatchString(s.Namespace) {
 		bad("namespace", "%q is not the name of a namespace: small letters, digits and -", s.Namespace)
 	}
@@ -146,21 +156,7 @@ func (s *Secret) accept(c rotate.Credential) error {
 }
 
 // Warnings implements [rotate.Warner].
-func (s *Secret) Warnings() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w := s.warnings
-	s.warnings = nil
-	return w
-}
-
-// warn says something once in the life of the process.
-func (s *Secret) warn(format string, args ...any) {
-	text := s.String() + ": " + fmt.Sprintf(format, args...)
-	if !slices.Contains(s.warned, text) {
-		s.warned, s.warnings = append(s.warned, text), append(s.warnings, text)
-	}
-}
+func (s *Secret) Warnings() []string { return s.warnings.Take() }
 
 // fault names the operation and the sink of an error.
 func (s *Secret) fault(op string, err error) error {

@@ -181,11 +181,11 @@ func TestNothing(t *testing.T) {
 // TestOtherMarker: an annotation that is somebody else's is not overwritten unseen.
 func TestOtherMarker(t *testing.T) {
 	b := newBed()
-	b.edit(t, func(o map[string]any) { put(meta(o), "annotations", annotation("TOKEN"), "mine") })
+	b.edit(t, func(o map[string]any) { put(meta(o), "annotations", Annotation("TOKEN"), "mine") })
 	if _, err := b.sink().Held(t.Context()); !errors.Is(err, rotate.ErrConflict) {
 		t.Errorf("Held: %v", err)
 	}
-	if err := b.sink().Check(t.Context()); !errors.Is(err, rotate.ErrConflict) || !strings.Contains(err.Error(), annotation("TOKEN")) {
+	if err := b.sink().Check(t.Context()); !errors.Is(err, rotate.ErrConflict) || !strings.Contains(err.Error(), Annotation("TOKEN")) {
 		t.Errorf("Check: %v", err)
 	}
 	if err := b.sink().Mark(t.Context(), newer.Token); !errors.Is(err, rotate.ErrConflict) {
@@ -197,7 +197,7 @@ func TestOtherMarker(t *testing.T) {
 func TestAnnotation(t *testing.T) {
 	seen := map[string]string{}
 	for _, key := range []string{"TOKEN", "token", ".token", "token.", "-token", "_", strings.Repeat("a", 63), strings.Repeat("a", 64), strings.Repeat("a", 253)} {
-		name := annotation(key)
+		name := Annotation(key)
 		if other, ok := seen[name]; ok {
 			t.Errorf("%q and %q share %s", key, other, name)
 		}

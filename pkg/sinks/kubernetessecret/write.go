@@ -24,6 +24,12 @@ type change struct{ from, to *sight }
 func (s *Secret) Write(ctx context.Context, c rotate.Credential) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.Keeps() {
+		if err := s.accept(c); err != nil {
+			return s.fault("write", err)
+		}
+		return s.fault("write", s.kept().Write(ctx, c))
+	}
 	return s.fault("write", s.write(ctx, c))
 }
 
@@ -97,6 +103,9 @@ func (s *Secret) names(now *sight, id string) bool {
 func (s *Secret) Undo(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.Keeps() {
+		return s.fault("undo", s.kept().Undo(ctx))
+	}
 	return s.fault("undo", s.takeBack(ctx))
 }
 

@@ -19,12 +19,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -54,8 +54,7 @@ type Field struct {
 	item     string
 	last     *sight  // as it was last read; nil: not yet
 	undo     *change // what the last write replaced
-	warnings []string
-	warned   []string
+	warnings warn.List
 }
 
 var (
@@ -175,21 +174,7 @@ func accept(c rotate.Credential) error {
 }
 
 // Warnings implements [rotate.Warner].
-func (f *Field) Warnings() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	w := f.warnings
-	f.warnings = nil
-	return w
-}
-
-// warn says something once in the life of the process.
-func (f *Field) warn(format string, args ...any) {
-	text := f.String() + ": " + fmt.Sprintf(format, args...)
-	if !slices.Contains(f.warned, text) {
-		f.warned, f.warnings = append(f.warned, text), append(f.warnings, text)
-	}
-}
+func (f *Field) Warnings() []string { return f.warnings.Take() }
 
 // fault names the operation and the sink of an error.
 func (f *Field) fault(op string, err error) error {

@@ -56,7 +56,7 @@ func (f *Field) Held(ctx context.Context) (rotate.Holding, error) {
 	m, err := now.mark()
 	switch {
 	case errors.Is(err, errByHand):
-		f.warn("it was changed after its marker was written, by hand or by another tool; its value says what it holds")
+		f.warnings.Add("it was changed after its marker was written, by hand or by another tool; its value says what it holds")
 		return rotate.Holding{Secret: now.field.value}, nil
 	case err != nil:
 		return rotate.Holding{}, f.fault("held", err)

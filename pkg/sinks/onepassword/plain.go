@@ -1,9 +1,9 @@
 package onepassword
 
 import (
-	"net"
 	"net/http"
-	"time"
+
+	"github.com/remint-dev/remint/internal/httpx"
 )
 
 // This file carries requests to a Connect server in plain http, for those who ask for it with insecure. Many servers
@@ -13,13 +13,7 @@ import (
 // unencrypted returns a wire that speaks plain http. nil: one of its own.
 func unencrypted(next http.RoundTripper) http.RoundTripper {
 	if next == nil {
-		next = &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			ResponseHeaderTimeout: 60 * time.Second,
-			MaxIdleConnsPerHost:   2,
-			IdleConnTimeout:       90 * time.Second,
-		}
+		next = httpx.Pool(nil)
 	}
 	return plain{next}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -117,7 +118,7 @@ func refused(err error) bool {
 func (f *Field) seen(ctx context.Context, edits func(*sight) []edit, sent error) error {
 	for n := range looks {
 		if n > 0 {
-			if err := f.pause(ctx); err != nil {
+			if err := httpx.Sleep(ctx, f.interval()); err != nil {
 				return cmp.Or(sent, err)
 			}
 		}
@@ -141,25 +142,17 @@ func (f *Field) seen(ctx context.Context, edits func(*sight) []edit, sent error)
 func (f *Field) save(ctx context.Context, now *sight, edits []edit) error {
 	version, err := f.store.save(ctx, now.item, edits)
 	if err == nil && version > now.version+1 {
-		f.warn("the item went from version %d to %d while it was written in one step: somebody else changed it at the same time; if that was this field, what they wrote is in the item's history only", now.version, version)
+		f.warnings.Add("the item went from version %d to %d while it was written in one step: somebody else changed it at the same time; if that was this field, what they wrote is in the item's history only", now.version, version)
 	}
 	return err
 }
 
-// pause waits before the item is looked at again.
-func (f *Field) pause(ctx context.Context) error {
-	d := f.Interval
-	if d <= 0 {
-		d = time.Second
+// interval is the wait before the item is looked at again.
+func (f *Field) interval() time.Duration {
+	if f.Interval > 0 {
+		return f.Interval
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return time.Second
 }
 
 // Undo implements [rotate.Undoer]: value and marker as they were before the last write, unless somebody else wrote the

@@ -131,9 +131,6 @@ func (s *Sync) ready() error {
 
 // Endpoints implements [rotate.Connector].
 func (s *Sync) Endpoints() []rotate.Endpoint {
-	if s.Cluster == nil {
-		return nil
-	}
 	return s.Cluster.Reach("runs Signon's sync Job and holds the Secret that it writes", http.MethodGet, http.MethodPost)
 }
 

@@ -31,6 +31,7 @@ import (
 
 	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/internal/pattern"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/awsaccess"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -53,7 +54,7 @@ type Parameter struct {
 	known    *history // what was last seen of its versions
 	undo     *change  // what the last write replaced
 	read     int64    // version that the last Read saw
-	warnings []string // since Warnings was last called
+	warnings warn.List
 }
 
 var (
@@ -192,17 +193,7 @@ func (p *Parameter) accept(secret rotate.Secret, known *history) error {
 }
 
 // Warnings implements [rotate.Warner].
-func (p *Parameter) Warnings() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w := p.warnings
-	p.warnings = nil
-	return w
-}
-
-func (p *Parameter) warn(format string, args ...any) {
-	p.warnings = append(p.warnings, p.String()+": "+fmt.Sprintf(format, args...))
-}
+func (p *Parameter) Warnings() []string { return p.warnings.Take() }
 
 // fault names the operation and the sink of an error.
 func (p *Parameter) fault(op string, err error) error {

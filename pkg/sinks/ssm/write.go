@@ -12,6 +12,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
+	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/awsaccess"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -69,7 +70,7 @@ func (p *Parameter) write(ctx context.Context, c rotate.Credential) error {
 	}
 	for _, l := range done.about.Labels {
 		if !ourLabel.MatchString(l) {
-			p.warn("the label %s stays on version %d; consumers that read it by that label do not see version %d", l, done.from.version, done.to.version)
+			p.warnings.Add("the label %s stays on version %d; consumers that read it by that label do not see version %d", l, done.from.version, done.to.version)
 		}
 	}
 	return p.readBack(ctx, done.to)
@@ -99,7 +100,7 @@ func (p *Parameter) set(ctx context.Context, value rotate.Secret, about *types.P
 			return done, err
 		}
 		if h.latest.Version > now.version && n < rounds { // one of the two answers is old
-			if err := awsaccess.Sleep(ctx, p.Wait()); err != nil {
+			if err := httpx.Sleep(ctx, p.Wait()); err != nil {
 				return done, err
 			}
 			continue
@@ -124,7 +125,7 @@ func (p *Parameter) set(ctx context.Context, value rotate.Secret, about *types.P
 		if n == rounds || ctx.Err() != nil {
 			return done, p.explain("PutParameter", err)
 		}
-		if err := awsaccess.Sleep(ctx, time.Duration(n)*p.Wait()); err != nil {
+		if err := httpx.Sleep(ctx, time.Duration(n)*p.Wait()); err != nil {
 			return done, err
 		}
 	}
@@ -173,7 +174,7 @@ func (p *Parameter) tidy(ctx context.Context, h *history) {
 		_, err := p.api.UnlabelParameterVersion(ctx, &sdk.UnlabelParameterVersionInput{Name: aws.String(p.name()), ParameterVersion: &v, Labels: ours})
 		if err != nil {
 			if ctx.Err() == nil {
-				p.warn("the label %s stays on version %d: %v", ours[0], v, p.explain("UnlabelParameterVersion", err))
+				p.warnings.Add("the label %s stays on version %d: %v", ours[0], v, p.explain("UnlabelParameterVersion", err))
 			}
 			return
 		}
@@ -216,7 +217,7 @@ func (p *Parameter) readBack(ctx context.Context, want sight) error {
 		case n == looks:
 			return fmt.Errorf("%w: what was written as version %d is not what is read back (version %d)", rotate.ErrTemporary, want.version, now.version)
 		}
-		if err := awsaccess.Sleep(ctx, p.Wait()); err != nil {
+		if err := httpx.Sleep(ctx, p.Wait()); err != nil {
 			return err
 		}
 	}

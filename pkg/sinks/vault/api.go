@@ -132,6 +132,8 @@ type sight struct {
 	has     bool // the key is there
 	value   rotate.Secret
 	marker  string
+	former  string // under the key previous, if there is to be one
+	note    string // under the key of the note, then
 }
 
 // same reports whether both have the same value under the key.
@@ -193,18 +195,35 @@ func (s *Secret) read(data json.RawMessage) (*sight, error) {
 		return nil, fmt.Errorf("%w: what was read is not what a KV secrets engine of version 2 answers", rotate.ErrTemporary)
 	}
 	n := &sight{version: in.Metadata.Version, data: in.Data, marker: in.Metadata.CustomMetadata[s.markerName()]}
-	raw, ok := in.Data[s.Key]
-	if n.has = ok; !ok {
+	if s.Keeps() {
+		if n.former, err = text(in.Data, s.Previous); err == nil {
+			n.note, err = text(in.Data, s.Previous+noteSuffix)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if _, n.has = in.Data[s.Key]; !n.has {
 		return n, nil
 	}
-	var text *string
-	if json.Unmarshal(raw, &text) != nil {
-		return nil, fmt.Errorf("%w: what is under key %q is no text; name a key that holds the credential alone", rotate.ErrConfig, s.Key)
+	value, err := text(in.Data, s.Key)
+	if err != nil {
+		return nil, err
 	}
-	if text != nil {
-		n.value = rotate.NewSecret(*text)
-	}
+	n.value = rotate.NewSecret(value)
 	return n, nil
+}
+
+// text returns what is under a key; "" for nothing and for null.
+func text(data map[string]json.RawMessage, key string) (string, error) {
+	var text *string
+	if raw, ok := data[key]; ok && json.Unmarshal(raw, &text) != nil {
+		return "", fmt.Errorf("%w: what is under key %q is no text; name a key that holds the credential alone", rotate.ErrConfig, key)
+	}
+	if text == nil {
+		return "", nil
+	}
+	return *text, nil
 }
 
 // absent says why there is nothing to read.
@@ -247,8 +266,7 @@ func (s *Secret) notVersion2(kind string) error {
 // errStale says that there is a later version, so that nothing was written.
 var errStale = fmt.Errorf("%w: a later version was written meanwhile", rotate.ErrConflict)
 
-// put writes what was read with another value under the key, or without the key, as the version after it. The request
-// may be repeated: the second of two is refused.
+// put writes what was read with another value under the key, or without the key, as the version after it.
 func (s *Secret) put(ctx context.Context, was *sight, value rotate.Secret, has bool) (version int64, err error) {
 	data := make(map[string]json.RawMessage, len(was.data)+1)
 	for k, v := range was.data {
@@ -260,9 +278,14 @@ func (s *Secret) put(ctx context.Context, was *sight, value rotate.Secret, has b
 			return 0, fmt.Errorf("%w: the value is no text", rotate.ErrConfig)
 		}
 	}
+	return s.send(ctx, was.version, data)
+}
+
+// send writes all keys as the version after another. The request may be repeated: the second of two is refused.
+func (s *Secret) send(ctx context.Context, after int64, data map[string]json.RawMessage) (version int64, err error) {
 	s.last = nil
 	at := path(s.mount(), "data", s.Path)
-	r, resp, err := s.call(httpx.Repeatable(ctx), http.MethodPost, at, map[string]any{"data": data, "options": map[string]any{"cas": was.version}}, "application/json")
+	r, resp, err := s.call(httpx.Repeatable(ctx), http.MethodPost, at, map[string]any{"data": data, "options": map[string]any{"cas": after}}, "application/json")
 	if err != nil {
 		return 0, err
 	}
@@ -277,7 +300,7 @@ func (s *Secret) put(ctx context.Context, was *sight, value rotate.Secret, has b
 	var made struct {
 		Version int64 `json:"version"`
 	}
-	if json.Unmarshal(r.Data, &made) != nil || made.Version <= was.version {
+	if json.Unmarshal(r.Data, &made) != nil || made.Version <= after {
 		return 0, strange(http.MethodPost, at, r.status)
 	}
 	return made.Version, nil

@@ -25,7 +25,9 @@ func (s *Secret) Check(ctx context.Context) error {
 		if !n.has && !s.CreateKey {
 			errs = append(errs, s.noKey())
 		}
-		if _, err := s.mark(n); err != nil && !errors.Is(err, errByHand) {
+		if s.Keeps() {
+			errs = append(errs, s.unsuited(n))
+		} else if _, err := s.mark(n); err != nil && !errors.Is(err, errByHand) {
 			errs = append(errs, err)
 		}
 	}
@@ -64,7 +66,7 @@ func (s *Secret) permitted(ctx context.Context) error {
 	if !can(data, "update") {
 		return fmt.Errorf("%w: the token may not write the secret; grant update on %s", rotate.ErrDenied, data)
 	}
-	if !can(metadata, "patch") {
+	if !s.Keeps() && !can(metadata, "patch") {
 		s.degrade("the token may not write the marker; grant patch on " + metadata)
 	}
 	return nil

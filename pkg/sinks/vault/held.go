@@ -13,6 +13,9 @@ import (
 func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.Keeps() {
+		return s.warned(s.kept().Held(ctx))
+	}
 	n, err := s.look(ctx)
 	if err != nil {
 		return rotate.Holding{}, s.fault("held", err)
@@ -24,7 +27,7 @@ func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 	switch {
 	case errors.Is(err, errByHand):
 		if !s.unmarked {
-			s.warn("it was changed after its marker was written: by hand, by another tool, or by a run that was not allowed to write the marker; its value says what it holds")
+			s.warnings.Add("it was changed after its marker was written: by hand, by another tool, or by a run that was not allowed to write the marker; its value says what it holds")
 		}
 		return rotate.Holding{Secret: n.value}, nil
 	case err != nil:
@@ -49,6 +52,9 @@ func (s *Secret) Read(ctx context.Context) (rotate.Secret, error) {
 func (s *Secret) Mark(ctx context.Context, t rotate.Token) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.Keeps() {
+		return s.fault("mark", s.kept().Mark(ctx, t))
+	}
 	return s.fault("mark", s.verified(ctx, t))
 }
 

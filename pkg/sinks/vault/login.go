@@ -79,6 +79,7 @@ func (s *Secret) login(ctx context.Context) error {
 		return strange(http.MethodPost, at, r.status)
 	}
 	s.session = rotate.NewSecret(got.Token)
+	s.tell(s.session)
 	return nil
 }
 
@@ -130,7 +131,15 @@ func (s *Secret) identityToken(ctx context.Context, j *JWT) (rotate.Secret, erro
 	if json.Unmarshal(body, &answer) != nil || answer.Value == "" {
 		return none(fmt.Errorf("%w: its answer has no value", rotate.ErrTemporary))
 	}
-	return rotate.NewSecret(answer.Value), nil
+	jwt := rotate.NewSecret(answer.Value)
+	s.tell(jwt)
+	return jwt, nil
+}
+
+func (s *Secret) tell(secret rotate.Secret) {
+	if s.OnSecret != nil {
+		s.OnSecret(secret)
+	}
 }
 
 // Close implements [rotate.Closer]: the token that a login gave is revoked.

@@ -118,5 +118,5 @@ func (s *Secret) note(ctx context.Context, n *sight, text string) error {
 
 func (s *Secret) degrade(why string) {
 	s.unmarked = true
-	s.warn("%s; until then what it holds is found out by its value, and that it was verified is not remembered", why)
+	s.warnings.Add("%s; until then what it holds is found out by its value, and that it was verified is not remembered", why)
 }

@@ -7,6 +7,8 @@
 //   - The marker is an entry of the secret's custom metadata, and says beside the token's description whether the value
 //     is still the one it was written with. Reading it takes no right beyond the secret's own; writing it takes patch on
 //     the metadata path. Without that right the sink works, says so, and is known by its value (marker.go).
+//   - With previous, the value that is replaced stays beside the new one: value, former value and a note about both are
+//     three keys that change in one check-and-set, and there is no other marker (previous.go).
 //   - What an engine of version 1 would make of our requests is harm: nothing is written before a read has shown
 //     version 2. A deleted or destroyed version, and a secret that is not there, are refused; none is created or deleted.
 //   - A redirect is not followed, since it would take the token along.
@@ -14,7 +16,7 @@
 // The policy needed, for mount secret and path ci/fly:
 //
 //	path "secret/data/ci/fly"     { capabilities = ["read", "update"] }
-//	path "secret/metadata/ci/fly" { capabilities = ["patch"] }
+//	path "secret/metadata/ci/fly" { capabilities = ["patch"] }   (not with previous)
 package vault
 
 import (
@@ -23,13 +25,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/keeping"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -42,6 +45,7 @@ type Secret struct {
 	Path      string        `yaml:"path" required:"true" example:"ci/fly" doc:"Path of the secret below the mount, without data/, as the program vault kv takes it. The secret must exist."`
 	Key       string        `yaml:"key" required:"true" example:"token" doc:"Key of the secret; all others are left as they are."`
 	CreateKey bool          `yaml:"create-key" doc:"Add the key if the secret lacks it. Without this a missing key is an error."`
+	Previous  string        `yaml:"previous" example:"token-previous" doc:"Only with the provider random: key where the value that was replaced is kept, for consumers that still present it. It is added if it is missing; when nothing is kept, it has the same value as key. A third key of the same name with _remint behind holds a note of remint's about both values."`
 	Address   string        `yaml:"address" env:"VAULT_ADDR,BAO_ADDR" example:"https://vault.example.com:8200" doc:"Address of Vault or OpenBao: the active node, or a load balancer that forwards to it. Plain http only to loopback."`
 	Token     rotate.Secret `yaml:"token" env:"VAULT_TOKEN,BAO_TOKEN" doc:"Token to authenticate with, unless auth says how to get one."`
 	Namespace string        `yaml:"vault-namespace" env:"VAULT_NAMESPACE,BAO_NAMESPACE" example:"teams/web" doc:"Namespace of Vault Enterprise, HCP Vault or OpenBao."`
@@ -49,6 +53,9 @@ type Secret struct {
 
 	// Interval is the wait before something is looked at again; 0: 1 s.
 	Interval time.Duration `yaml:"-" json:"-"`
+	// OnSecret is told the short-lived credentials that are had on the way, before they are used: the place to mask them.
+	// It may be called by several goroutines. Nil: nobody is told.
+	OnSecret func(rotate.Secret) `yaml:"-" json:"-"`
 	// Transport carries all requests; nil is the process's pool.
 	Transport http.RoundTripper `yaml:"-" json:"-"`
 
@@ -60,8 +67,8 @@ type Secret struct {
 	last     *sight        // as it was last read; nil: not known
 	undo     *change       // what the last write replaced
 	unmarked bool          // the marker may not be written
-	warnings []string
-	warned   []string
+	keeping  keeping.Sink
+	warnings warn.List
 }
 
 // Auth is how to get a token.
@@ -84,6 +91,7 @@ var (
 	_ rotate.Reader    = (*Secret)(nil)
 	_ rotate.Marker    = (*Secret)(nil)
 	_ rotate.Undoer    = (*Secret)(nil)
+	_ rotate.Keeper    = (*Secret)(nil)
 	_ rotate.Checker   = (*Secret)(nil)
 	_ rotate.Warner    = (*Secret)(nil)
 	_ rotate.Accepter  = (*Secret)(nil)
@@ -145,6 +153,15 @@ func (s *Secret) Validate() error {
 	} else if len(s.Key) > 500 || !utf8.ValidString(s.Key) {
 		bad("key", "it is too long or no text")
 	}
+	switch {
+	case s.Previous == "":
+	case len(s.Previous) > 500 || !utf8.ValidString(s.Previous):
+		bad("previous", "it is too long or no text")
+	case s.Previous == s.Key:
+		bad("previous", "it is the key itself; give another for the former value")
+	case s.Previous+noteSuffix == s.Key:
+		bad("previous", "the note about both values goes under %q, which is the key itself; give another for the former value", s.Key)
+	}
 	if s.Address == "" {
 		bad("address", "give the address of Vault, or set VAULT_ADDR")
 	} else if _, err := httpx.Base(s.Address); err != nil {
@@ -194,10 +211,14 @@ func (s *Secret) Endpoints() []rotate.Endpoint {
 	return all
 }
 
-// Accept implements [rotate.Accepter].
-func (s *Secret) Accept(c rotate.Credential) error { return s.fault("accept", accept(c)) }
+// Accept implements [rotate.Accepter]. With previous, what the secret holds counts as far as it is known.
+func (s *Secret) Accept(c rotate.Credential) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fault("accept", s.accept(c))
+}
 
-func accept(c rotate.Credential) error {
+func (s *Secret) accept(c rotate.Credential) error {
 	switch text := c.Secret.Reveal(); {
 	case text == "":
 		return fmt.Errorf("%w: there is no secret to write", rotate.ErrConfig)
@@ -206,25 +227,11 @@ func accept(c rotate.Credential) error {
 	case !utf8.ValidString(text):
 		return fmt.Errorf("%w: the credential is no text in UTF-8, which JSON demands", rotate.ErrConfig)
 	}
-	return nil
+	return s.roomy(c)
 }
 
 // Warnings implements [rotate.Warner].
-func (s *Secret) Warnings() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w := s.warnings
-	s.warnings = nil
-	return w
-}
-
-// warn says something once in the life of the process.
-func (s *Secret) warn(format string, args ...any) {
-	text := s.String() + ": " + fmt.Sprintf(format, args...)
-	if !slices.Contains(s.warned, text) {
-		s.warned, s.warnings = append(s.warned, text), append(s.warnings, text)
-	}
-}
+func (s *Secret) Warnings() []string { return s.warnings.Take() }
 
 // fault names the operation and the sink of an error.
 func (s *Secret) fault(op string, err error) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -30,11 +31,14 @@ type change struct {
 func (s *Secret) Write(ctx context.Context, c rotate.Credential) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := accept(c); err != nil {
+	if err := s.accept(c); err != nil {
 		return s.fault("write", err)
 	}
 	if err := s.login(ctx); err != nil {
 		return s.fault("write", err)
+	}
+	if s.Keeps() {
+		return s.fault("write", s.kept().Write(ctx, c))
 	}
 	return s.fault("write", s.write(ctx, c))
 }
@@ -141,33 +145,28 @@ func (s *Secret) readBack(ctx context.Context, version int64, value rotate.Secre
 		case k == looks:
 			return nil, fmt.Errorf("%w: what was written as version %d is not what is read back (version %d)", rotate.ErrTemporary, version, n.version)
 		}
-		if err := s.pause(ctx); err != nil {
+		if err := httpx.Sleep(ctx, s.interval()); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// pause waits before something is looked at again.
-func (s *Secret) pause(ctx context.Context) error {
-	d := s.Interval
-	if d <= 0 {
-		d = time.Second
+// interval is the wait before something is looked at again.
+func (s *Secret) interval() time.Duration {
+	if s.Interval > 0 {
+		return s.Interval
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return time.Second
 }
 
 // Undo implements [rotate.Undoer]: the key and the marker as they were in the version that the last write replaced, as a
-// version of its own, unless somebody else wrote the key since.
+// version of its own, unless somebody else wrote the key since. With previous, value and former value change places.
 func (s *Secret) Undo(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.Keeps() {
+		return s.fault("undo", s.kept().Undo(ctx))
+	}
 	return s.fault("undo", s.takeBack(ctx))
 }
 

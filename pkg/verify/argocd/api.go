@@ -3,14 +3,10 @@ package argocd
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +31,7 @@ func (a *Application) open() (*api, error) {
 	wire := a.Transport
 	if wire == nil && a.CA != "" {
 		var err error
-		if wire, err = trusting(a.CA); err != nil {
+		if wire, err = httpx.Trusting(a.CA); err != nil {
 			return nil, err
 		}
 	}
@@ -48,28 +44,6 @@ func (a *Application) open() (*api, error) {
 		return nil
 	}
 	return &api{t, t.Client(), a.Name, a.Project, a.AppNamespace}, nil
-}
-
-// trusting is a pool of connections to servers whose certificate these sign.
-func trusting(file string) (http.RoundTripper, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, rotate.Field("ca", "%w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, rotate.Field("ca", "%s holds no certificate in PEM", file)
-	}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 15 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		TLSHandshakeTimeout:   15 * time.Second,
-		ResponseHeaderTimeout: 60 * time.Second,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   1,
-		IdleConnTimeout:       90 * time.Second,
-	}, nil
 }
 
 // What Argo CD says of an application, as far as it is looked at.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/internal/pattern"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -53,8 +54,7 @@ type Application struct {
 	api  *api
 	err  error
 
-	mu       sync.Mutex
-	warnings []string
+	warnings warn.List
 }
 
 // Action is an action on one resource of the application.
@@ -119,19 +119,7 @@ func (a *Application) Endpoints() []rotate.Endpoint {
 }
 
 // Warnings implements [rotate.Warner].
-func (a *Application) Warnings() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	all := a.warnings
-	a.warnings = nil
-	return all
-}
-
-func (a *Application) warn(format string, args ...any) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.warnings = append(a.warnings, a.String()+": "+fmt.Sprintf(format, args...))
-}
+func (a *Application) Warnings() []string { return a.warnings.Take() }
 
 var (
 	projectRule = pattern.New(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`)
@@ -218,7 +206,7 @@ func (a *Application) check(ctx context.Context) error {
 		return err
 	}
 	if s := app.Status; s.Sync.Status != synced && !a.Sync || s.Health.Status != healthy {
-		a.warn("the application is %s and %s already now; if it stays so, nothing is proven", word(s.Sync.Status), word(s.Health.Status))
+		a.warnings.Add("the application is %s and %s already now; if it stays so, nothing is proven", word(s.Sync.Status), word(s.Health.Status))
 	}
 	var errs []error
 	for _, x := range a.Actions {

@@ -141,11 +141,7 @@ func (a *Application) wait(ctx context.Context, m mark) error {
 	var v view
 	var why error
 	for wait := min(or(a.Interval, defaultInterval), settle); ; wait = or(a.Interval, defaultInterval) {
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if httpx.Sleep(ctx, wait) != nil {
 			return a.over(ctx, v, why)
 		}
 		app, err := a.api.application(ctx, refresh)

@@ -13,7 +13,7 @@ func (w *Workflow) Check(ctx context.Context) error {
 		return w.fault("check", err)
 	}
 	if n := len(w.Inputs); w.forge() == "forgejo" && n > forgejoInputs {
-		w.warn("%s: %d inputs; Forgejo takes %d unless its LIMIT_DISPATCH_INPUTS says otherwise", w, n, forgejoInputs)
+		w.warnings.Add("%d inputs; Forgejo takes %d unless its LIMIT_DISPATCH_INPUTS says otherwise", n, forgejoInputs)
 	}
 	branch, err := h.check(ctx, w.Ref)
 	if err != nil {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/internal/pattern"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -71,7 +72,7 @@ type Workflow struct {
 	hostErr  error
 	mu       sync.Mutex
 	branch   string // default branch, once known
-	warnings []string
+	warnings warn.List
 }
 
 var (
@@ -85,19 +86,7 @@ var (
 func (w *Workflow) String() string { return "dispatch:" + w.Repository + "/" + w.File }
 
 // Warnings implements [rotate.Warner].
-func (w *Workflow) Warnings() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	all := w.warnings
-	w.warnings = nil
-	return all
-}
-
-func (w *Workflow) warn(format string, args ...any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.warnings = append(w.warnings, fmt.Sprintf(format, args...))
-}
+func (w *Workflow) Warnings() []string { return w.warnings.Take() }
 
 func (w *Workflow) timeout() time.Duration  { return or(w.Timeout, defaultTimeout) }
 func (w *Workflow) interval() time.Duration { return or(w.Interval, defaultInterval) }

@@ -29,11 +29,12 @@ func (w *Workflow) Verify(ctx context.Context, _ rotate.Credential) error {
 	if err != nil {
 		return w.fault("verify", unproven("nothing was dispatched: %w", err))
 	}
+	began := time.Now()
 	follow, cancel := context.WithTimeout(ctx, w.timeout())
 	defer cancel()
 	r, err := w.dispatch(follow, h)
 	if err == nil {
-		err = w.follow(follow, h, r)
+		err = w.follow(follow, h, r, began)
 	}
 	if err != nil {
 		return w.fault("verify", err)
@@ -212,7 +213,7 @@ func (w *Workflow) find(ctx context.Context, h host, l look) (run, error) {
 }
 
 // follow waits for the end of r.
-func (w *Workflow) follow(ctx context.Context, h host, r run) error {
+func (w *Workflow) follow(ctx context.Context, h host, r run, began time.Time) error {
 	var (
 		wait    = w.interval()
 		asked   time.Time // when it was first seen waiting for a person
@@ -221,7 +222,7 @@ func (w *Workflow) follow(ctx context.Context, h host, r run) error {
 	)
 	for {
 		if !pause(ctx, wait) {
-			return w.late(ctx, r, trouble)
+			return late(ctx, r, began, trouble)
 		}
 		wait = min(wait+wait/2, 3*w.interval())
 		seen, err := h.run(ctx, r.id)
@@ -230,7 +231,7 @@ func (w *Workflow) follow(ctx context.Context, h host, r run) error {
 		case err == nil:
 			missing = 0
 		case ctx.Err() != nil:
-			return w.late(ctx, r, nil)
+			return late(ctx, r, began, nil)
 		case errors.Is(err, rotate.ErrNotFound) && missing < misses: // a newborn run is not everywhere at once
 			missing++
 			continue
@@ -240,7 +241,7 @@ func (w *Workflow) follow(ctx context.Context, h host, r run) error {
 			return unproven("run %s was started and cannot be followed: %w", r.at(), err)
 		}
 		if seen.attempt > 1 && r.attempt <= 1 {
-			w.warn("%s: run %s was re-run by somebody (attempt %d)", w, seen.at(), seen.attempt)
+			w.warnings.Add("run %s was re-run by somebody (attempt %d)", seen.at(), seen.attempt)
 		}
 		r = seen
 		switch {
@@ -260,9 +261,9 @@ func (w *Workflow) follow(ctx context.Context, h host, r run) error {
 	}
 }
 
-// late says that a run did not end in time, or that we were told to stop.
-func (w *Workflow) late(ctx context.Context, r run, trouble error) error {
-	why := fmt.Sprintf("is still %s after %s", r.state, w.timeout())
+// late says that a run did not end in time, be it the verifier's or the rotation's, or that we were told to stop.
+func late(ctx context.Context, r run, began time.Time, trouble error) error {
+	why := fmt.Sprintf("is still %s after %s", r.state, time.Since(began).Round(time.Second))
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		why = fmt.Sprintf("was %s when remint was stopped", r.state)
 	}
@@ -302,12 +303,5 @@ func urls(runs []run) string {
 // pause waits for d, more or less a fifth, and reports whether ctx let it.
 func pause(ctx context.Context, d time.Duration) bool {
 	d += time.Duration((mathrand.Float64() - 0.5) * 0.4 * float64(d)) // #nosec G404 -- spreads requests, hides nothing
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
+	return httpx.Sleep(ctx, d) == nil
 }

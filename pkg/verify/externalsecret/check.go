@@ -38,7 +38,7 @@ func (s *Sync) check(ctx context.Context) error {
 		errs = append(errs, fmt.Errorf("%w: %s", rotate.ErrConfig, why))
 	}
 	if c := x.ready(); c.Status == "False" {
-		s.warn("%s is not Ready even now: %s", s, said(c, rotate.Secret{}))
+		s.warnings.Add("not Ready even now: %s", said(c, rotate.Secret{}))
 	}
 	if err := at.May(ctx, "get", objects.Secrets, x.target()); err != nil {
 		return errors.Join(append(errs, err)...)

@@ -15,13 +15,12 @@ package externalsecret
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/remint-dev/remint/internal/pattern"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/verify/internal/objects"
@@ -47,7 +46,7 @@ type Sync struct {
 
 	mu       sync.Mutex
 	version  string // of the API group, once known
-	warnings []string
+	warnings warn.List
 }
 
 var (
@@ -65,27 +64,10 @@ func (s *Sync) String() string { return "external-secret:" + s.place().Scope() +
 func (s *Sync) Repeatable() bool { return true }
 
 // Warnings implements [rotate.Warner].
-func (s *Sync) Warnings() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := s.warnings
-	s.warnings = nil
-	return all
-}
-
-func (s *Sync) warn(format string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if text := fmt.Sprintf(format, args...); !slices.Contains(s.warnings, text) {
-		s.warnings = append(s.warnings, text)
-	}
-}
+func (s *Sync) Warnings() []string { return s.warnings.Take() }
 
 // Endpoints implements [rotate.Connector].
 func (s *Sync) Endpoints() []rotate.Endpoint {
-	if s.Cluster == nil {
-		return nil
-	}
 	return s.Cluster.Reach("makes External Secrets sync, and compares the resulting Secret", http.MethodGet, http.MethodPatch, http.MethodPost)
 }
 
@@ -110,14 +92,7 @@ func (s *Sync) Validate() error {
 	if s.Key != "" && !keyRule.MatchString(s.Key) {
 		bad("key", "%q is not a key of a Secret: letters, digits, -, _ and .", s.Key)
 	}
-	for field, d := range map[string]time.Duration{"timeout": s.Timeout, "interval": s.Interval} {
-		if d < 0 {
-			bad(field, "must not be negative")
-		}
-	}
-	if s.Cluster == nil {
-		bad("cluster", "the cluster is missing: give the rotation a cluster, or this verifier")
-	}
+	errs = append(errs, s.place().Validate(map[string]time.Duration{"timeout": s.Timeout, "interval": s.Interval}))
 	return errors.Join(errs...)
 }
 

@@ -40,7 +40,7 @@ func (s *Sync) verify(ctx context.Context, secret rotate.Secret) error {
 			failed++
 		}
 		switch over := !time.Now().Add(pause).Before(end); {
-		case failed < faults && !over && objects.Pause(ctx, pause) == nil:
+		case failed < faults && !over && httpx.Sleep(ctx, pause) == nil:
 		case ctx.Err() != nil:
 			return objects.Unproven(fmt.Errorf("%w; %w", context.Cause(ctx), again.why))
 		case again.idle:

@@ -182,12 +182,8 @@ func (r *Request) verify(ctx context.Context, s rotate.Secret) error {
 			}
 			return err
 		}
-		timer := time.NewTimer(or(r.Interval, defaultInterval))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return fmt.Errorf("%w: %w; the last answer: %w", rotate.ErrUnproven, ctx.Err(), err)
+		if over := httpx.Sleep(ctx, or(r.Interval, defaultInterval)); over != nil {
+			return fmt.Errorf("%w: %w; the last answer: %w", rotate.ErrUnproven, over, err)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func (r *Run) check(ctx context.Context) error {
 	log := objects.Pods
 	log.Resource += "/log"
 	if err := errors.Join(at.May(ctx, "list", objects.Pods, ""), at.May(ctx, "get", log, "")); errors.Is(err, rotate.ErrDenied) {
-		r.warn("should the Job of %s fail, its log will not be shown: %v", r, err)
+		r.warnings.Add("should the Job fail, its log will not be shown: %v", err)
 	}
 	if read == nil {
 		c, err := objects.Get[cronJob](ctx, at, objects.CronJobs, r.CronJob)

@@ -12,13 +12,12 @@ package job
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/remint-dev/remint/internal/pattern"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/verify/internal/objects"
@@ -41,7 +40,7 @@ type Run struct {
 
 	mu       sync.Mutex
 	ran      bool // this process has made a Job, or taken one up
-	warnings []string
+	warnings warn.List
 }
 
 var (
@@ -59,27 +58,10 @@ func (r *Run) String() string { return "job-from-cronjob:" + r.place().Scope() +
 func (r *Run) Repeatable() bool { return true }
 
 // Warnings implements [rotate.Warner].
-func (r *Run) Warnings() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := r.warnings
-	r.warnings = nil
-	return all
-}
-
-func (r *Run) warn(format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if text := fmt.Sprintf(format, args...); !slices.Contains(r.warnings, text) {
-		r.warnings = append(r.warnings, text)
-	}
-}
+func (r *Run) Warnings() []string { return r.warnings.Take() }
 
 // Endpoints implements [rotate.Connector].
 func (r *Run) Endpoints() []rotate.Endpoint {
-	if r.Cluster == nil {
-		return nil
-	}
 	return r.Cluster.Reach("makes a Job from a CronJob, follows it and reads its log", http.MethodGet, http.MethodPost)
 }
 
@@ -100,17 +82,10 @@ func (r *Run) Validate() error {
 	if !nameRule.MatchString(r.CronJob) {
 		bad("cronjob", "%q is not the name of a CronJob: at most 52 small letters, digits, - and .", r.CronJob)
 	}
-	for field, d := range map[string]time.Duration{"timeout": r.Timeout, "interval": r.Interval, "keep": r.Keep} {
-		if d < 0 {
-			bad(field, "must not be negative")
-		}
-	}
 	if r.Keep > 0 && r.Keep < time.Minute {
 		bad("keep", "at least 1m, so that the end of the Job can be seen")
 	}
-	if r.Cluster == nil {
-		bad("cluster", "the cluster is missing: give the rotation a cluster, or this verifier")
-	}
+	errs = append(errs, r.place().Validate(map[string]time.Duration{"timeout": r.Timeout, "interval": r.Interval, "keep": r.Keep}))
 	return errors.Join(errs...)
 }
 

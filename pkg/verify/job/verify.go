@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/verify/internal/objects"
 )
@@ -66,7 +67,7 @@ func (r *Run) create(ctx context.Context, job map[string]any) (batchJob, error) 
 	}
 	name := job["metadata"].(map[string]any)["name"].(string)
 	for range 3 {
-		if objects.Pause(ctx, r.interval()) != nil {
+		if httpx.Sleep(ctx, r.interval()) != nil {
 			break
 		}
 		j, look := objects.Get[batchJob](ctx, r.place(), objects.Jobs, name)

@@ -13,16 +13,15 @@ package podlogs
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"regexp"
-	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/remint-dev/remint/internal/pattern"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/verify/internal/objects"
@@ -50,7 +49,7 @@ type Logs struct {
 
 	mu       sync.Mutex
 	last     time.Time // when the last Verify of this process ended
-	warnings []string
+	warnings warn.List
 }
 
 var (
@@ -77,27 +76,10 @@ func (l *Logs) Repeatable() bool { return true }
 func (l *Logs) Advisory() bool { return true }
 
 // Warnings implements [rotate.Warner].
-func (l *Logs) Warnings() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := l.warnings
-	l.warnings = nil
-	return all
-}
-
-func (l *Logs) warn(format string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if text := fmt.Sprintf(format, args...); !slices.Contains(l.warnings, text) {
-		l.warnings = append(l.warnings, text)
-	}
-}
+func (l *Logs) Warnings() []string { return l.warnings.Take() }
 
 // Endpoints implements [rotate.Connector].
 func (l *Logs) Endpoints() []rotate.Endpoint {
-	if l.Cluster == nil {
-		return nil
-	}
 	return l.Cluster.Reach("reads the logs of pods", http.MethodGet, http.MethodPost)
 }
 
@@ -161,14 +143,7 @@ func (l *Logs) prepare() (patterns, error) {
 	if len(l.Refuse)+len(l.Require) == 0 {
 		bad("refuse", "give patterns that lines must not match (refuse), or that some line must match (require)")
 	}
-	for field, d := range map[string]time.Duration{"watch": l.Watch, "timeout": l.Timeout, "interval": l.Interval} {
-		if d < 0 {
-			bad(field, "must not be negative")
-		}
-	}
-	if l.Cluster == nil {
-		bad("cluster", "the cluster is missing: give the rotation a cluster, or this verifier")
-	}
+	errs = append(errs, l.place().Validate(map[string]time.Duration{"watch": l.Watch, "timeout": l.Timeout, "interval": l.Interval}))
 	return p, errors.Join(errs...)
 }
 

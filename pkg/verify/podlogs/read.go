@@ -9,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/verify/internal/objects"
 )
@@ -78,10 +79,10 @@ func current(all []objects.Pod, byTemplate bool) []objects.Pod {
 
 // reader goes through the logs, container by container, and keeps where it is.
 type reader struct {
-	place objects.Place
-	since time.Time
-	at    map[string]*cursor // by pod's UID and container
-	warn  func(format string, args ...any)
+	place    objects.Place
+	since    time.Time
+	at       map[string]*cursor // by pod's UID and container
+	warnings *warn.List
 }
 
 // cursor is how far one log was read.
@@ -161,7 +162,7 @@ func (r *reader) slice(ctx context.Context, pod objects.Pod, name string, c *cur
 	}
 	if c.bytes > podBytes || len(text) >= sliceBytes && !last.Truncate(time.Second).After(c.next.Truncate(time.Second)) {
 		c.full = true
-		r.warn("pod %s, container %s logs more than is read of it: only the first %d MiB were looked at", pod.Name, name, max(1, c.bytes>>20))
+		r.warnings.Add("pod %s, container %s logs more than is read of it: only the first %d MiB were looked at", pod.Name, name, max(1, c.bytes>>20))
 	}
 	if !previous {
 		c.next = last

@@ -31,7 +31,7 @@ func (l *Logs) check(ctx context.Context) error {
 	}
 	pods, err := l.pods(ctx)
 	if err == nil && len(pods) == 0 {
-		l.warn("%s: there is no pod now; without one nothing will be proven and nothing revoked", l)
+		l.warnings.Add("there is no pod now; without one nothing will be proven and nothing revoked")
 	}
 	return err
 }
@@ -47,7 +47,7 @@ func (l *Logs) verify(ctx context.Context, c rotate.Credential) error {
 		return objects.Unproven(err)
 	}
 	began := time.Now()
-	r := &reader{place: l.place(), since: l.since(c.Token, began), at: map[string]*cursor{}, warn: l.warn}
+	r := &reader{place: l.place(), since: l.since(c.Token, began), at: map[string]*cursor{}, warnings: &l.warnings}
 	defer func() {
 		l.mu.Lock()
 		l.last = time.Now()

@@ -2,14 +2,10 @@ package prometheus
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"time"
 
@@ -56,7 +52,7 @@ func (q *Query) find() (server, error) {
 	wire := q.Transport
 	if wire == nil && q.CA != "" {
 		var err error
-		if wire, err = trusting(q.CA); err != nil {
+		if wire, err = httpx.Trusting(q.CA); err != nil {
 			return nil, err
 		}
 	}
@@ -74,28 +70,6 @@ func (q *Query) find() (server, error) {
 		return nil
 	}
 	return &direct{t, t.Client()}, nil
-}
-
-// trusting is a pool of connections to servers whose certificate these sign.
-func trusting(file string) (http.RoundTripper, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, rotate.Field("ca", "%w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, rotate.Field("ca", "%s holds no certificate in PEM", file)
-	}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 15 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		TLSHandshakeTimeout:   15 * time.Second,
-		ResponseHeaderTimeout: patience,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   1,
-		IdleConnTimeout:       90 * time.Second,
-	}, nil
 }
 
 // direct is a Prometheus at a URL.

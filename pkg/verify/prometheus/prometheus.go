@@ -15,7 +15,6 @@ package prometheus
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/internal/pattern"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
@@ -63,8 +63,7 @@ type Query struct {
 	ready
 	err error
 
-	mu       sync.Mutex
-	warnings []string
+	warnings warn.List
 }
 
 // ready is what a Query comes to.
@@ -128,19 +127,7 @@ func (q *Query) Endpoints() []rotate.Endpoint {
 }
 
 // Warnings implements [rotate.Warner].
-func (q *Query) Warnings() []string {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	all := q.warnings
-	q.warnings = nil
-	return all
-}
-
-func (q *Query) warn(format string, args ...any) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.warnings = append(q.warnings, fmt.Sprintf(format, args...))
-}
+func (q *Query) Warnings() []string { return q.warnings.Take() }
 
 // serviceRule is [scheme:]name:port[/prefix], as the API server writes the name of a service it is proxy for.
 var serviceRule = pattern.New(`^(?:(https?):)?([a-z](?:[a-z0-9-]{0,61}[a-z0-9])?):([0-9]{1,5}|[a-z0-9][a-z0-9-]{0,14})((?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*)/?$`)
@@ -260,7 +247,7 @@ func (q *Query) check(ctx context.Context) error {
 	case err != nil:
 		return err
 	case len(a.warnings) > 0:
-		q.warn("%s: Prometheus answers with a warning (%s); as long as it does, nothing can be proven", q, httpx.Clean(strings.Join(a.warnings, "; "), 200))
+		q.warnings.Add("Prometheus answers with a warning (%s); as long as it does, nothing can be proven", httpx.Clean(strings.Join(a.warnings, "; "), 200))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -64,12 +65,8 @@ func (q *Query) verify(ctx context.Context, t rotate.Token) error {
 		case !time.Now().Add(interval).Before(end):
 			return q.over(within, s, err)
 		}
-		timer := time.NewTimer(interval)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return unproven("%w; the last look: %w", ctx.Err(), err)
+		if over := httpx.Sleep(ctx, interval); over != nil {
+			return unproven("%w; the last look: %w", over, err)
 		}
 	}
 }

@@ -60,13 +60,13 @@ func (r *Rollout) checkConsumers(ctx context.Context) error {
 		case c.kind == deployment && why != "":
 			errs = append(errs, fmt.Errorf("%w: %s: %s", rotate.ErrConflict, c, why))
 		case why != "":
-			r.warn("%s: %s; as it is, nothing will be proven and nothing revoked", c, why)
+			r.warnings.Add("%s: %s; as it is, nothing will be proven and nothing revoked", c, why)
 		case c.empty(c.kind):
 			empty++
 		}
 	}
 	if empty == len(found) {
-		r.warn("%s: no replicas; as it is, nothing will be proven and nothing revoked", r)
+		r.warnings.Add("no replicas; as it is, nothing will be proven and nothing revoked")
 	}
 	return errors.Join(errs...)
 }

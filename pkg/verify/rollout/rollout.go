@@ -16,14 +16,12 @@ package rollout
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/remint-dev/remint/internal/pattern"
+	"github.com/remint-dev/remint/internal/warn"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/verify/internal/objects"
@@ -48,8 +46,7 @@ type Rollout struct {
 	Namespace   string           `yaml:"namespace" example:"monitoring" doc:"Namespace of the workloads. By default the cluster's, else default."`
 	Cluster     *cluster.Cluster `yaml:"cluster" doc:"The cluster. By default that of the rotation."`
 
-	mu       sync.Mutex
-	warnings []string
+	warnings warn.List
 }
 
 var (
@@ -73,27 +70,10 @@ func (r *Rollout) String() string {
 func (r *Rollout) Repeatable() bool { return true }
 
 // Warnings implements [rotate.Warner].
-func (r *Rollout) Warnings() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := r.warnings
-	r.warnings = nil
-	return all
-}
-
-func (r *Rollout) warn(format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if text := fmt.Sprintf(format, args...); !slices.Contains(r.warnings, text) {
-		r.warnings = append(r.warnings, text)
-	}
-}
+func (r *Rollout) Warnings() []string { return r.warnings.Take() }
 
 // Endpoints implements [rotate.Connector].
 func (r *Rollout) Endpoints() []rotate.Endpoint {
-	if r.Cluster == nil {
-		return nil
-	}
 	if r.Restart {
 		return r.Cluster.Reach("restarts workloads and waits for their rollout", http.MethodGet, http.MethodPatch, http.MethodPost)
 	}
@@ -155,14 +135,7 @@ func (r *Rollout) Validate() error {
 	case !r.Restart:
 		bad("secret", "without restart: true the name of the Kubernetes Secret is needed, to tell the pods that started with its new content")
 	}
-	for field, d := range map[string]time.Duration{"timeout": r.Timeout, "interval": r.Interval} {
-		if d < 0 {
-			bad(field, "must not be negative")
-		}
-	}
-	if r.Cluster == nil {
-		bad("cluster", "the cluster is missing: give the rotation a cluster, or this verifier")
-	}
+	errs = append(errs, r.place().Validate(map[string]time.Duration{"timeout": r.Timeout, "interval": r.Interval}))
 	return errors.Join(errs...)
 }
 

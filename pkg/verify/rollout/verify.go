@@ -39,7 +39,7 @@ func (r *Rollout) verify(ctx context.Context, c rotate.Credential) error {
 	ran := false
 	for _, w := range found {
 		if w.empty(w.kind) {
-			r.warn("%s has no replicas, so nothing was verified with it", w)
+			r.warnings.Add("%s has no replicas, so nothing was verified with it", w)
 			continue
 		}
 		if r.Restart {

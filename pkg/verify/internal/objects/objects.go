@@ -11,6 +11,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -69,6 +72,20 @@ func (p Place) Scope() string {
 		return p.Namespace
 	}
 	return p.Cluster.Scope(p.Namespace)
+}
+
+// Validate reports what every verifier in a cluster has to refuse: none, and waits below zero, by their keys.
+func (p Place) Validate(waits map[string]time.Duration) error {
+	var errs []error
+	for _, field := range slices.Sorted(maps.Keys(waits)) {
+		if waits[field] < 0 {
+			errs = append(errs, rotate.Field(field, "must not be negative"))
+		}
+	}
+	if p.Cluster == nil {
+		errs = append(errs, rotate.Field("cluster", "the cluster is missing: give the rotation a cluster, or this verifier"))
+	}
+	return errors.Join(errs...)
 }
 
 // May asks whether the verb is permitted; name "" means all objects of the namespace. An error says what to grant.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/remint-dev/remint/internal/httpx"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -35,7 +36,7 @@ func Poll(ctx context.Context, timeout, interval time.Duration, look Look) error
 		default:
 			return Unproven(err)
 		}
-		if Pause(bounded, interval) == nil {
+		if httpx.Sleep(bounded, interval) == nil {
 			continue
 		}
 		switch {
@@ -49,21 +50,6 @@ func Poll(ctx context.Context, timeout, interval time.Duration, look Look) error
 			progress = "the API server did not answer"
 		}
 		return Unproven(fmt.Errorf("after %s: %s", timeout, progress))
-	}
-}
-
-// Pause waits; it returns an error if the context ends before or meanwhile.
-func Pause(ctx context.Context, d time.Duration) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err()
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 
