@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,7 +35,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"k8s.io/streaming/pkg/httpstream/wsstream"
 
+	"github.com/remint-dev/remint/internal/emulate"
 	"github.com/remint-dev/remint/internal/emulate/lab"
 	"github.com/remint-dev/remint/pkg/config"
 	"github.com/remint-dev/remint/pkg/rotate"
@@ -68,11 +72,12 @@ const noticed = 300 * time.Millisecond
 const mostAfterSignal = 8 * time.Second
 
 // axed are the examples, one rotation each, and what is changed in them: only how often something is
-// looked at, and for how long.
+// looked at, and for how long; what is superseded has no grace, or a run alone could not settle it.
 var axed = []struct {
 	file, only string
 	edits      []string // old, new, …
 	share      uint32   // one point of so many is tried
+	writes     string   // the request with which the first sink begins to write; "": the first to another host than the mint
 }{
 	{file: "fly-github.yaml", share: 6, edits: []string{"verify: [{dispatch: deploy.yml}]", "deadline: 1m\n    verify: [{dispatch: {workflow: deploy.yml, interval: 1s}}]"}},
 	{file: "fly-forgejo.yaml", share: 8, edits: []string{"every: 75d", "every: 75d\n    deadline: 1m", "forge: forgejo}", "forge: forgejo, interval: 1s}"}},
@@ -80,6 +85,9 @@ var axed = []struct {
 		"key: fastly-api-token}\n      - rollout", "key: fastly-api-token, interval: 1s}\n      - rollout",
 		"restart: true}", "restart: true, interval: 1s}",
 		"[2m]", "[1s]", "attempts: 3", "attempts: 3\n    deadline: 1m", "service: prometheus:9090", "service: prometheus:9090\n          interval: 1s",
+	}},
+	{file: "signon.yaml", only: "*integration", share: 17, writes: `^GET .*/secrets/signon-token-`, edits: []string{
+		"grace: 10m ", "grace: 0\n    deadline: 1m ", "sinks: [signon-sync]", "sinks: [{signon-sync: {interval: 1s}}]", "{consumers: auto,", "{interval: 1s, consumers: auto,",
 	}},
 }
 
@@ -102,11 +110,11 @@ func TestAxe(t *testing.T) {
 				t.Fatalf("a run that nobody ends: exit %d, %q\n%s", code, clean.wrong(true), out)
 			}
 			log := clean.log
-			begins := firstWrite(log, clean.minted)
+			begins := firstWrite(log, clean.minted, x.writes)
 			if begins < 0 {
 				t.Fatalf("no request writes a sink: %q", log)
 			}
-			t.Logf("%d requests, the first write is %d: %s", len(log), begins+1, log[begins])
+			t.Logf("%d requests, the mint is seen at %d, the first write is %d: %s", len(log), clean.minted, begins+1, log[begins])
 			began := time.Now()
 			points, good := map[axe]*atomic.Int32{}, map[axe]*atomic.Int32{}
 			hows := []axe{sigkill, sigterm, sigint, vanished}
@@ -156,11 +164,18 @@ func chosen(file string, n int, how axe, share uint32) bool {
 	return h.Sum32()%share == 0
 }
 
-// firstWrite is the index of the first request after the mint that goes to another than the provider: to the sink that
-// is written first. (No example proves the newborn elsewhere.)
-func firstWrite(log []string, minted int) int {
+// firstWrite is the index of the first request after the mint that is of a sink's: if it is not said which that is, the first
+// that goes to another than the provider. (No such example proves the newborn elsewhere.)
+func firstWrite(log []string, minted int, writes string) int {
 	if minted == 0 {
 		return -1
+	}
+	if writes != "" {
+		i := slices.IndexFunc(log[minted:], regexp.MustCompile(writes).MatchString)
+		if i < 0 {
+			return -1
+		}
+		return minted + i
 	}
 	provider := strings.Fields(log[minted-1])[1]
 	for i := minted; i < len(log); i++ {
@@ -184,9 +199,10 @@ func swing(t *testing.T, path, config, only string, n int, how axe, unwritten bo
 		t.Log("it went another way, and sent fewer requests")
 		return false
 	}
+	first, then := out, ""
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("exit %d after:\n%s", code, out)
+			t.Logf("the run that was ended: exit %d after:\n%s\nthe next run:\n%s", code, first, then)
 		}
 	})
 	switch how {
@@ -212,9 +228,9 @@ func swing(t *testing.T, path, config, only string, n int, how axe, unwritten bo
 	for _, w := range b.wrong(false) {
 		t.Error(w)
 	}
-	code, out = b.run(path, "--alone")
-	if code != 0 {
-		t.Errorf("the next run: exit %d", code)
+	again, out := b.run(path, "--alone")
+	if then = out; again != 0 {
+		t.Errorf("the next run: exit %d", again)
 	}
 	for _, w := range b.wrong(true) {
 		t.Errorf("after the next run: %s", w)
@@ -230,6 +246,9 @@ type chopping struct {
 	dir     string
 	environ []string
 	only    string
+	secret  map[string]string // by name, of environ: those that are credentials
+	// around, if not nil, stands before what answers for a host.
+	around func(host string, next http.Handler) http.Handler
 
 	mu     sync.Mutex
 	log    []string
@@ -240,6 +259,7 @@ type chopping struct {
 	gone   bool // the network
 	sent   time.Time
 	child  *os.Process
+	other  bytes.Buffer // requests that were no CONNECT
 }
 
 // own is what the environment of the process says of where it runs.
@@ -249,11 +269,23 @@ var own = map[string]string{
 }
 
 func newChopping(t *testing.T, text, only string) *chopping {
-	b := &chopping{t: t, lab: lab.New(func(name string) string { return own[name] }), hosts: map[string]http.RoundTripper{}, dir: t.TempDir(), only: only}
+	return chop(t, text, only, nil, nil)
+}
+
+// chop is newChopping with credentials that invent makes up, and a configuration that prepare has seen; nil: as the lab does.
+func chop(t *testing.T, text, only string, invent func(adapter, key string) rotate.Secret, prepare func(*config.Config)) *chopping {
+	b := &chopping{t: t, lab: lab.New(func(name string) string { return own[name] }), hosts: map[string]http.RoundTripper{}, dir: t.TempDir(), only: only, secret: map[string]string{}}
 	t.Cleanup(func() { _ = b.lab.Close() })
-	cfg, err := config.Load([]byte(text), b.lab.Options(config.Options{}))
+	options := b.lab.Options(config.Options{})
+	if invent != nil {
+		options.Invent = invent
+	}
+	cfg, err := config.Load([]byte(text), options)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if prepare != nil {
+		prepare(cfg)
 	}
 	if only != "" {
 		kept := cfg.Rotations[:0]
@@ -273,11 +305,12 @@ func newChopping(t *testing.T, text, only string) *chopping {
 	}
 	for _, r := range cfg.Rotations {
 		for _, a := range r.Adapters {
-			b.learn(env, reflect.ValueOf(a.Value).Elem(), a.Value)
+			b.learn(reflect.ValueOf(a.Value).Elem(), a.Value)
 		}
 	}
+	maps.Copy(env, b.secret)
 	proxy := b.proxy()
-	env["HTTPS_PROXY"], env["NO_PROXY"] = proxy, "127.0.0.1"
+	env["HTTPS_PROXY"], env["HTTP_PROXY"], env["NO_PROXY"] = proxy, proxy, "127.0.0.1"
 	for name, value := range env {
 		b.environ = append(b.environ, name+"="+value)
 	}
@@ -290,7 +323,7 @@ func newChopping(t *testing.T, text, only string) *chopping {
 }
 
 // learn takes from an adapter the credentials that the environment is to have, and the hosts that it speaks to.
-func (b *chopping) learn(env map[string]string, v reflect.Value, adapter any) {
+func (b *chopping) learn(v reflect.Value, adapter any) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		if !f.IsExported() {
@@ -300,7 +333,7 @@ func (b *chopping) learn(env map[string]string, v reflect.Value, adapter any) {
 		case rotate.Secret:
 			if names := f.Tag.Get("env"); names != "" && !x.IsZero() {
 				name, _, _ := strings.Cut(names, ",")
-				env[name] = x.Reveal()
+				b.secret[name] = x.Reveal()
 			}
 		case aws.CredentialsProvider:
 			if x == nil {
@@ -310,7 +343,7 @@ func (b *chopping) learn(env map[string]string, v reflect.Value, adapter any) {
 			if err != nil {
 				b.t.Fatal(err)
 			}
-			env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"] = c.AccessKeyID, c.SecretAccessKey
+			b.secret["AWS_ACCESS_KEY_ID"], b.secret["AWS_SECRET_ACCESS_KEY"] = c.AccessKeyID, c.SecretAccessKey
 		case http.RoundTripper:
 			if c, ok := adapter.(rotate.Connector); ok && x != nil {
 				for _, e := range c.Endpoints() {
@@ -327,9 +360,9 @@ func (b *chopping) learn(env map[string]string, v reflect.Value, adapter any) {
 					// Its address is asked of AWS.
 					b.hosts[".eks.amazonaws.com"] = t.Interface().(http.RoundTripper)
 				}
-				b.learn(env, sub.Elem(), at)
+				b.learn(sub.Elem(), at)
 			} else if f.Anonymous && sub.Kind() == reflect.Struct {
-				b.learn(env, sub, adapter)
+				b.learn(sub, adapter)
 			}
 		}
 	}
@@ -401,8 +434,15 @@ func (b *chopping) proxy() string {
 func (b *chopping) tunnel(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
 	connect, err := http.ReadRequest(bufio.NewReader(conn))
-	if err != nil || connect.Method != http.MethodConnect || b.away() {
+	if err != nil || b.away() {
 		reset(conn)
+		return
+	}
+	if connect.Method != http.MethodConnect {
+		b.mu.Lock()
+		_ = connect.WriteProxy(&b.other)
+		b.mu.Unlock()
+		_, _ = io.WriteString(conn, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 		return
 	}
 	if _, err := io.WriteString(conn, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
@@ -420,19 +460,19 @@ func (b *chopping) tunnel(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		if !b.serve(secure, r, host) {
+		if wsstream.IsWebSocketRequest(r) {
+			b.exec(secure, in, r, host)
+			return
+		}
+		resp := b.answer(r, host)
+		if resp == nil {
 			reset(conn)
 			return
 		}
+		if resp.Write(secure) != nil {
+			return
+		}
 	}
-}
-
-// reset closes a connection as a network does that breaks.
-func reset(conn net.Conn) {
-	if c, ok := conn.(*net.TCPConn); ok {
-		_ = c.SetLinger(0)
-	}
-	_ = conn.Close()
 }
 
 func (b *chopping) away() bool {
@@ -444,14 +484,14 @@ func (b *chopping) away() bool {
 // ranges of queries are cut short in a lab.
 var ranges = regexp.MustCompile(`\[[^\[\]]*\]`)
 
-// serve answers one request, and swings the axe. False: the connection is to break.
-func (b *chopping) serve(w io.Writer, r *http.Request, host string) bool {
+// answer answers one request, and swings the axe. Nil: the connection is to break.
+func (b *chopping) answer(r *http.Request, host string) *http.Response {
 	if b.away() {
-		return false
+		return nil
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return false
+		return nil
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	r.URL.Scheme, r.URL.Host, r.RequestURI = "https", host, ""
@@ -465,7 +505,7 @@ func (b *chopping) serve(w io.Writer, r *http.Request, host string) bool {
 	}
 	if to == nil {
 		b.t.Errorf("a request to %s, which no adapter has named", host)
-		return false
+		return nil
 	}
 	operation := r.Header.Get("X-Amz-Target")
 	if i := strings.LastIndex(operation, "."); i >= 0 {
@@ -476,9 +516,9 @@ func (b *chopping) serve(w io.Writer, r *http.Request, host string) bool {
 	hit := len(b.log) == b.at
 	b.hit = b.hit || hit
 	b.mu.Unlock()
-	resp, err := to.RoundTrip(r)
+	resp, err := b.through(to, host).RoundTrip(r)
 	if err != nil {
-		return false
+		return nil
 	}
 	answer, _ := io.ReadAll(resp.Body)
 	if len(b.lab.Tokens()) > 1 {
@@ -492,13 +532,30 @@ func (b *chopping) serve(w io.Writer, r *http.Request, host string) bool {
 	answer = bytes.ReplaceAll(answer, []byte(base64.StdEncoding.EncodeToString([]byte("of no use: nothing is dialled"))), []byte(base64.StdEncoding.EncodeToString(signer().pem)))
 	if hit {
 		if !b.swing() {
-			return false
+			return nil
 		}
 		time.Sleep(noticed)
 	}
 	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(answer)), int64(len(answer))
 	resp.Header.Del("Content-Length")
-	return resp.Write(w) == nil
+	return resp
+}
+
+// through is what answers for a host, with what stands before it.
+func (b *chopping) through(to http.RoundTripper, host string) http.RoundTripper {
+	if b.around == nil {
+		return to
+	}
+	h := b.around(host, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		resp, err := to.RoundTrip(r)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		maps.Copy(w.Header(), resp.Header)
+		w.WriteHeader(resp.StatusCode)
+		_, _ = io.Copy(w, resp.Body)
+	}))
+	return &emulate.Wire{Route: func(string) http.Handler { return h }}
 }
 
 // swing ends the process. False: it gets no answer any more.

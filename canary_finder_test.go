@@ -73,8 +73,11 @@ func (f *finder) add(name, secret string, public int) {
 		text := written[form](secret)
 		for i := 0; i+gramSize <= len(text); i++ {
 			gram := text[i : i+gramSize]
-			if old, ok := f.grams[gram]; !ok || form == "raw" && old.secret == name {
+			switch old, ok := f.grams[gram]; {
+			case !ok || form == "raw" && old.secret == name:
 				f.grams[gram] = needle{name, form}
+			case old.form == form && old.secret != name: // such as %3F%3F%3F: it tells of neither
+				f.grams[gram] = needle{form: form}
 			}
 		}
 	}
@@ -88,7 +91,7 @@ func (f *finder) find(text string) map[needle]bool {
 			found[n] = true
 		}
 		if i+gramSize <= len(text) {
-			if n, ok := f.grams[text[i:i+gramSize]]; ok {
+			if n, ok := f.grams[text[i:i+gramSize]]; ok && n.secret != "" {
 				found[n] = true
 			}
 		}
@@ -104,7 +107,7 @@ func (f *finder) find(text string) map[needle]bool {
 		if at[i+gramSize-1]-at[i] < gramSize {
 			continue
 		}
-		if n, ok := f.grams[string(one[i:i+gramSize])]; ok {
+		if n, ok := f.grams[string(one[i:i+gramSize])]; ok && n.secret != "" {
 			found[needle{n.secret, "split over lines"}] = true
 		}
 	}

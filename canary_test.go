@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,12 +41,16 @@ import (
 // Memory is not searched: a process that ended has none, and no core is left unless GOTRACEBACK=crash asks for one.
 var surfaces = []string{"stdout", "stderr", "annotations", "outputs", "summary", "files", "cmdline", "child", "requests", "elsewhere"}
 
-// cage is a world that watches everything that leaves one process.
+// cage watches everything that leaves one process. What is around the process is a world, or a lab (see canary_lab_test.go).
 type cage struct {
 	*world
+	dir     string // where the process runs
 	env     map[string]string
 	finder  finder
 	trapped func() string
+	begin   func()                                // called before each run
+	minted  func() map[string]int                 // the tokens there are, with how much of the beginning of each says nothing
+	allowed func(r request) (head, body []string) // whose secrets the headers and the body of a request may have
 
 	// tamper, if not nil, answers the nth request in place of the service.
 	tamper func(n int, service string, w http.ResponseWriter, r *http.Request, body []byte) bool
@@ -56,16 +61,18 @@ type cage struct {
 	n        int
 	process  *os.Process
 	requests []request
+	heard    map[string]bool // what services handed out on the way
 	cmdlines strings.Builder
 }
 
-type request struct{ service, method, path, head, body string }
+type request struct{ service, method, path, head, body, answer string }
 
 // newCage makes the world and fills every credential with a canary.
 func newCage(t *testing.T) *cage {
 	t.Helper()
 	w, env := worldOf(t)
-	c := &cage{world: w, env: env}
+	c := &cage{world: w, dir: w.dir, env: env, begin: w.begin, allowed: allowed}
+	c.minted = c.ofWorld
 	give := func(variable, name string) string {
 		env[variable] = canary(name)
 		c.finder.add(name, env[variable], 0)
@@ -77,6 +84,7 @@ func newCage(t *testing.T) *cage {
 	w.hub.AddToken(hubToken(job, true))
 	w.forge.AddToken("example", give("REMINT_FORGEJO_TOKEN", "forgejo"), "all")
 	w.forge.AddJobToken(repository, job)
+	give("PROGRAM_TOKEN", "program")
 	c.finder.add("aws", env["AWS_SECRET_ACCESS_KEY"], 2)
 	for _, name := range []string{"FLY_ORG_TOKEN", "PAT_WITHOUT_SECRETS", "PAT_WITHOUT_VARIABLES", "PAT_UNKNOWN"} {
 		delete(env, name)
@@ -111,6 +119,28 @@ func newCage(t *testing.T) *cage {
 	return c
 }
 
+// fromProgram is what tokens of the provider that is a program look like: see examples/providers/provider.py.
+var fromProgram = regexp.MustCompile(`py_[0-9a-f]{40}`)
+
+// ofWorld returns what was minted, or made by hand.
+func (c *cage) ofWorld() map[string]int {
+	all := map[string]int{}
+	c.world.mu.Lock()
+	defer c.world.mu.Unlock()
+	for text := range c.secrets {
+		if strings.HasPrefix(text, "FlyV1 ") {
+			all[text] = len("FlyV1 fm2_")
+		}
+	}
+	for _, file := range []string{"store", "place"} {
+		b, _ := os.ReadFile(filepath.Join(c.dir, file))
+		for _, text := range fromProgram.FindAllString(string(b), -1) {
+			all[text] = len("py_")
+		}
+	}
+	return all
+}
+
 // check is a service that knows the tokens that live.
 func (c *cage) check(w http.ResponseWriter, r *http.Request) {
 	if !c.fly.Live(r.Header.Get("Authorization")) {
@@ -131,7 +161,7 @@ func (c *cage) watch(service string, next http.Handler) http.Handler {
 		c.mu.Lock()
 		c.n++
 		n, p := c.n, c.process
-		c.requests = append(c.requests, request{service, r.Method, r.URL.String(), strings.ReplaceAll(head.String(), "\r\n", "\n"), string(body)})
+		c.requests = append(c.requests, request{service, r.Method, r.URL.String(), strings.ReplaceAll(head.String(), "\r\n", "\n"), string(body), ""})
 		if p != nil {
 			c.cmdlines.WriteString(cmdlines(p.Pid))
 		}
@@ -202,7 +232,7 @@ func (c *cage) run(t *testing.T, path string, args ...string) (code int, left ma
 			return err
 		}
 		switch name, _ := filepath.Rel(c.dir, path); name {
-		case "held", "remint.yaml": // the sink, and what the user wrote
+		case "held", "store", "place", "remint.yaml": // sinks, what the program keeps that mints, and what the user wrote
 		case "output":
 			left["outputs"] += string(b)
 		case "child":
@@ -225,15 +255,13 @@ func (c *cage) run(t *testing.T, path string, args ...string) (code int, left ma
 
 // hits returns what shows where it must not.
 func (c *cage) hits(left map[string]string) (all []string, found map[string]map[needle]bool) {
+	c.mu.Lock() // a service may still answer
 	f := c.finder
 	f.grams, f.heads, f.names = maps.Clone(f.grams), maps.Clone(f.heads), maps.Clone(f.names)
-	c.world.mu.Lock()
-	for text := range c.secrets {
-		if strings.HasPrefix(text, "FlyV1 ") { // minted, or made by hand
-			f.add("token", text, len("FlyV1 fm2_"))
-		}
+	c.mu.Unlock()
+	for text, public := range c.minted() {
+		f.add("token", text, public)
 	}
-	c.world.mu.Unlock()
 	found = map[string]map[needle]bool{}
 	note := func(surface string, n needle, at string) {
 		if found[surface] == nil {
@@ -255,7 +283,7 @@ func (c *cage) hits(left map[string]string) (all []string, found map[string]map[
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.requests {
-		head, body := allowed(r)
+		head, body := c.allowed(r)
 		for part, may := range map[string][]string{r.path: nil, r.head: head, r.body: body} {
 			for n := range f.find(part) {
 				if !slices.Contains(may, n.secret) {
@@ -267,7 +295,7 @@ func (c *cage) hits(left map[string]string) (all []string, found map[string]map[
 	return all, found
 }
 
-// allowed says whose secrets the headers and the body of a request may have.
+// allowed is [cage.allowed] in a world.
 func allowed(r request) (head, body []string) {
 	switch r.service {
 	case "fly":
@@ -300,6 +328,7 @@ func (c *cage) configurations(t *testing.T) map[string]string {
     sinks: [{file: held}, {github: FLY_DEPLOY_TOKEN}]
     verify: [{command: {run: [sh, -c, "cat /proc/$$/cmdline /proc/$$/environ >> child; cat; echo; cat >&2; sleep 0.1"], stdin: true}}]
 `}
+	all["protocol"] = protocol(c.env["CHECK_URL"], `exec "$0" "$1"`, `exec "$0" "$1"`)
 	for _, name := range []string{"fly-github", "fly-forgejo"} {
 		b, err := os.ReadFile("examples/" + name + ".yaml")
 		if err != nil {
@@ -311,15 +340,46 @@ func (c *cage) configurations(t *testing.T) map[string]string {
 	return all
 }
 
-// echo answers with everything that was sent, where clients look for messages.
-func echo(status int, w http.ResponseWriter, r *http.Request, body []byte) {
+// protocol is a rotation whose provider, sink and verifier are programs that speak the protocol; it needs python3. The first
+// two are what shells run that are told how, after they left what they were given.
+func protocol(check, mints, writes string) string {
+	run := func(kind, how string) string {
+		at, _ := filepath.Abs("examples")
+		return fmt.Sprintf("run: [sh, -c, %q, %q, %q]", "cat /proc/$$/cmdline /proc/$$/environ >> child; "+how, interpreter(), filepath.Join(at, kind+"s", kind+".py"))
+	}
+	return `rotations:
+  - name: web deploy
+    provider: {command: {` + run("provider", mints) + `, with: {store: store}, secrets: {api: {env: PROGRAM_TOKEN}}, can: [identify], expiry: 90d}}
+    sinks: [{command: {` + run("sink", writes) + `, with: {file: place}, secrets: {api: {env: PROGRAM_TOKEN}}, can: [held, mark, read, undo]}}]
+    verify:
+      - command: {protocol: true, run: [sh, -c, 'read -r line; echo "$line" >&2; echo "{\"remint\": 1}"'], secrets: {api: {env: PROGRAM_TOKEN}}}
+      - http: {url: "` + check + `/whoami", status: [401], within: 1s}
+`
+}
+
+// interpreter is where python3 is, without what stands before it in some places; "": nowhere.
+var interpreter = sync.OnceValue(func() string {
+	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+})
+
+// echo answers with everything that was sent, where clients look for messages. One service does not say it where its answer
+// is the token of the job: that goes to another host, whatever it is.
+func echo(status int, service string, w http.ResponseWriter, r *http.Request, body []byte) {
 	sent := string(body)
 	for k, v := range r.Header {
 		sent += " " + k + ": " + strings.Join(v, " ")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"message": sent, "Message": sent, "__type": "X", "errors": []any{map[string]any{"message": sent}}, "data": sent, "html_url": sent, "value": sent})
+	answer := map[string]any{"message": sent, "Message": sent, "__type": "X", "errors": []any{map[string]any{"message": sent}}, "data": sent, "html_url": sent, "value": sent}
+	if service == "oidc.example" {
+		delete(answer, "value")
+	}
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 // scenario is one run under a circumstance.
@@ -331,15 +391,20 @@ type scenario struct {
 	change func(c *cage, config string) string
 }
 
-// scenarios returns all. requests is how many each configuration needs.
-func scenarios(requests map[string]int) []scenario {
+// scenarios returns all. requests are those that each configuration makes if nothing goes wrong; those of the configurations
+// under brief are not tried at each.
+func scenarios(requests map[string][]request, brief []string) []scenario {
 	var all []scenario
 	for _, config := range slices.Sorted(maps.Keys(requests)) {
-		for _, args := range [][]string{{"plan"}, {"check"}, {"run", "--format", "json"}, {"rehearse"}, {"egress"}} {
-			all = append(all, scenario{name: strings.Join(args, " "), config: config, args: args})
+		full := !slices.Contains(brief, config) || os.Getenv("REMINT_AXE") == "all"
+		if full {
+			for _, args := range [][]string{{"plan"}, {"check"}, {"run", "--format", "json"}, {"rehearse"}, {"egress"}} {
+				all = append(all, scenario{name: strings.Join(args, " "), config: config, args: args})
+			}
+			all = append(all, scenario{name: "as an action", config: config, action: true})
 		}
-		all = append(all, scenario{name: "as an action", config: config, action: true})
-		for n := 1; n <= requests[config]; n++ {
+		at := points(requests[config], full)
+		for i, n := range at {
 			statuses := []int{403, 500, 422, 200, 401, 404}
 			fault := func(name string, f func(c *cage)) {
 				all = append(all, scenario{name: fmt.Sprintf("%s at request %d", name, n), config: config, action: n%2 == 0, args: []string{"run"},
@@ -347,16 +412,16 @@ func scenarios(requests map[string]int) []scenario {
 			}
 			status := statuses[n%len(statuses)]
 			fault(fmt.Sprint("an answer that repeats the request with ", status), func(c *cage) {
-				c.tamper = func(m int, _ string, w http.ResponseWriter, r *http.Request, body []byte) bool {
+				c.tamper = func(m int, service string, w http.ResponseWriter, r *http.Request, body []byte) bool {
 					if m != n {
 						return false
 					}
-					echo(status, w, r, body)
+					echo(status, service, w, r, body)
 					return true
 				}
 			})
-			for i, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGQUIT, 0} {
-				if n%4 != i {
+			for j, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGQUIT, 0} {
+				if full && n%4 != j || !full && (i != len(at)/2 || signal != syscall.SIGKILL && signal != syscall.SIGQUIT) {
 					continue
 				}
 				if signal == 0 {
@@ -379,6 +444,24 @@ func scenarios(requests map[string]int) []scenario {
 					}
 				})
 			}
+		}
+	}
+	// Programs that say and complain of all that they were told.
+	const parrot = `import json, sys; q = sys.stdin.readline(); sys.stderr.write(q); print(q); print(json.dumps({"remint": 1, "error": {"kind": "temporary", "message": q}, "id": q}))`
+	for name, how := range map[string][2]string{"that mints": {parrot, ""}, "that writes": {"", parrot}, "that writes nonsense": {"", "import sys; q = sys.stdin.readline(); print(q * 3); sys.exit(q)"}} {
+		if len(requests["protocol"]) == 0 {
+			continue
+		}
+		for _, action := range []bool{false, true} {
+			all = append(all, scenario{name: "a program " + name + " and is a parrot", config: "protocol", action: action, args: []string{"run"}, change: func(c *cage, _ string) string {
+				var runs [2]string
+				for i, script := range how {
+					if runs[i] = `exec "$0" "$1"`; script != "" {
+						runs[i] = `exec "$0" -c '` + script + `'`
+					}
+				}
+				return protocol(c.env["CHECK_URL"], runs[0], runs[1])
+			}})
 		}
 	}
 	// Credentials where none belong. They are the process's own as well, as after a slip of the hand.
@@ -414,12 +497,19 @@ func TestCanaries(t *testing.T) {
 	t.Parallel()
 	path := build(t)
 	began := time.Now()
+	pens := inLab(t)
 	prepare := func(t *testing.T, s scenario) *cage {
-		c := newCage(t)
-		if _, err := c.handmade("web by hand", 80, "github:"+secretName, "forgejo:"+secretName, "file:held"); err != nil {
-			t.Fatal(err)
+		var c *cage
+		text := pens[s.config]
+		if text != "" {
+			c = newPen(t, text)
+		} else {
+			c = newCage(t)
+			if _, err := c.handmade("web by hand", 80, "github:"+secretName, "forgejo:"+secretName, "file:held"); err != nil {
+				t.Fatal(err)
+			}
+			text = c.configurations(t)[s.config]
 		}
-		text := c.configurations(t)[s.config]
 		if s.change != nil {
 			text = s.change(c, text)
 		}
@@ -431,28 +521,51 @@ func TestCanaries(t *testing.T) {
 		}
 		return c
 	}
-	// How many requests a configuration needs when nothing is wrong.
-	requests := map[string]int{}
-	for _, config := range []string{"fly-github", "fly-forgejo", "programs"} {
-		s := scenario{config: config}
-		c := prepare(t, s)
-		code, left := c.run(t, path, "run")
-		requests[config] = len(c.requests)
-		if code != 0 || len(c.requests) < 8 {
-			t.Fatalf("%s: exit code %d, %d requests\n%s%s", config, code, len(c.requests), left["stdout"], left["stderr"])
-		}
-		if all, _ := c.hits(left); len(all) > 0 {
-			t.Errorf("%s: %q", config, all)
-		}
-		if config == "programs" && !strings.Contains(left["child"], "REMINT_TOKEN_NAME=") {
-			t.Errorf("the program left nothing: %q", left["child"])
-		}
+	// What a configuration requests when nothing is wrong.
+	names := slices.Concat([]string{"fly-github", "fly-forgejo", "programs"}, slices.Sorted(maps.Keys(pens)))
+	if interpreter() != "" {
+		names = append(names, "protocol")
 	}
-	runs, codes := len(requests), map[int]int{}
+	requests := map[string][]request{}
 	var mu sync.Mutex
 	var wait sync.WaitGroup
-	slots := make(chan struct{}, 6) // most of a run is waiting
-	for _, s := range scenarios(requests) {
+	slots := make(chan struct{}, 16) // most of a run is waiting
+	for _, config := range names {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			t.Run(config, func(t *testing.T) {
+				c := prepare(t, scenario{config: config})
+				code, left := c.run(t, path, "run")
+				if code != 0 || len(c.requests) < 8 && config != "protocol" {
+					t.Errorf("exit code %d, %d requests\n%s%s", code, len(c.requests), left["stdout"], left["stderr"])
+				}
+				all, _ := c.hits(left)
+				for _, hit := range all {
+					t.Error(hit)
+				}
+				if (config == "programs" || config == "protocol") && !strings.Contains(left["child"], "PATH=") {
+					t.Errorf("the program left nothing: %q", left["child"])
+				}
+				least := 2 // the old one and the newborn
+				if config == "protocol" {
+					least = 1
+				}
+				if known := len(c.minted()); known < least {
+					t.Errorf("%d tokens are known", known)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				requests[config] = c.requests
+			})
+		})
+	}
+	wait.Wait()
+	if t.Failed() {
+		return
+	}
+	runs, codes := len(requests), map[int]int{}
+	for _, s := range scenarios(requests, slices.Concat(slices.Collect(maps.Keys(pens)), []string{"protocol"})) {
 		wait.Add(1)
 		slots <- struct{}{}
 		go func() {
@@ -492,9 +605,10 @@ func TestCanariesSing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, surface := range surfaces {
-		t.Run(surface, func(t *testing.T) {
-			c := newCage(t)
+	try := func(name, surface string, around func(t *testing.T) *cage) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := around(t)
 			c.env["REMINT_TEST_LEAK"] = surface
 			code, left := c.run(t, self, "-test.run=^TestLeaks$")
 			all, found := c.hits(left)
@@ -507,6 +621,13 @@ func TestCanariesSing(t *testing.T) {
 				}
 			}
 		})
+	}
+	for _, surface := range surfaces {
+		try(surface, surface, newCage)
+	}
+	pens := inLab(t)
+	for _, surface := range []string{"cmdline", "requests", "elsewhere"} { // the others are the same
+		try(surface+" of a lab", surface, func(t *testing.T) *cage { return newPen(t, pens["govuk-fastly"]) })
 	}
 }
 

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -152,7 +153,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "remint")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, ".")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", stripped, "-o", path, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
@@ -169,7 +170,16 @@ func build(t *testing.T) string {
 	return path
 }
 
+// atOnce is how many tests run at the same time, unless -parallel says: they wait for processes more than they compute.
+const atOnce = "8"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", atOnce)
+	}
 	code := m.Run()
 	if path, err := binary(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path))
@@ -180,6 +190,7 @@ func TestMain(m *testing.M) {
 // TestKilled kills the real process at every request boundary of a rotation, before and after the service
 // acted, and runs it again: at no time does a consumer hold a dead token, and the next run converges.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	path := build(t)
 	o := newOutside(t)
 	code, out := o.run(path, "run")
