@@ -103,6 +103,8 @@ type Holding struct {
 	// Snapshot says that Secret was handed in by the workflow and was read when that was queued. It serves
 	// the survey only.
 	Snapshot bool
+	// Unmarked says that the sink was set up to keep no marker, so that only its secret can ever say what it holds.
+	Unmarked bool
 }
 
 // Reader is a [Sink] whose secret can be read back. It is asked when Held did not settle what the sink

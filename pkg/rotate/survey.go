@@ -158,7 +158,7 @@ func (r *Rotation) ask(ctx context.Context, obs *observation, s Sink, o Options)
 		return held{}, nil
 	}
 	if _, ok := r.Provider.(Identifier); !ok && answer.Is == nil {
-		if _, ok := s.(Marker); !ok {
+		if _, ok := s.(Marker); !ok || answer.Unmarked {
 			// Nothing would ever be known of it, and each run would rotate.
 			return held{}, &Error{Op: "survey", At: s.String(), Err: fmt.Errorf("%w: it says only its secret, and %s cannot tell whose that is; use a sink that keeps a marker", ErrConfig, r.Provider)}
 		}

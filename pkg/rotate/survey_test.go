@@ -74,3 +74,32 @@ func TestSurvey(t *testing.T) {
 		})
 	}
 }
+
+// handed is a sink that was set up without the marker that it could keep.
+type handed struct {
+	fakeSink
+	Holding
+}
+
+func (handed) Write(context.Context, Credential) error { return nil }
+func (h handed) Held(context.Context) (Holding, error) { return h.Holding, nil }
+func (handed) Mark(context.Context, Token) error       { return nil }
+
+// TestUnmarked: where neither a marker nor the provider can ever say what is held, each run would rotate.
+func TestUnmarked(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		p    Provider
+		h    Holding
+		kind error
+	}{
+		{"no marker, and a provider that cannot tell", providerStub{}, Holding{Secret: NewSecret("x"), Snapshot: true, Unmarked: true}, ErrConfig},
+		{"no marker yet", providerStub{}, Holding{Secret: NewSecret("x"), Snapshot: true}, nil},
+		{"no marker, and a provider that can tell", observed{err: ErrDenied}, Holding{Secret: NewSecret("x"), Snapshot: true, Unmarked: true}, nil},
+	} {
+		r := &Rotation{ID: "id", Name: "web", Provider: tt.p, Sinks: []Sink{handed{Holding: tt.h}}, Every: 75 * day}
+		if _, err := r.survey(t.Context(), Options{}); !errors.Is(err, tt.kind) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.kind)
+		}
+	}
+}

@@ -49,7 +49,7 @@ func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 		return rotate.Holding{}, s.failed("held", err)
 	}
 	if !s.keepsMarker() {
-		return rotate.Holding{Secret: s.Current, Snapshot: true}, nil
+		return rotate.Holding{Secret: s.Current, Snapshot: true, Unmarked: true}, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

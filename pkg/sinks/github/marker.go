@@ -77,7 +77,7 @@ func (s *Secret) snapshot(ctx context.Context) (rotate.Holding, error) {
 	case changed.After(s.Since):
 		return rotate.Holding{}, fmt.Errorf("%w: the secret changed at %s, after this run was queued, so current is not what it holds; what it holds is looked at again next tick", rotate.ErrConflict, changed.Format(time.RFC3339))
 	}
-	return rotate.Holding{Secret: s.Current, Snapshot: true}, nil
+	return rotate.Holding{Secret: s.Current, Snapshot: true, Unmarked: true}, nil
 }
 
 // Mark records that t was verified. If the marker says so already nothing is sent.
