@@ -27,6 +27,7 @@ type Runner struct {
 	Getenv func(string) string // nil: os.Getenv
 	Out    io.Writer           // the log; nil: os.Stdout
 	Masks  io.Writer           // where masks go, if Out hides what they name; nil: Out
+	Redact func(string) string // hides secrets in what is written to files, as Out does in the log; nil: nothing is hidden
 
 	mu    sync.Mutex          // guards Out, Masks, and what follows
 	shown [kinds]int          // annotations shown

@@ -48,11 +48,18 @@ func (r *Runner) Check() error {
 // ASCII control characters other than line feed and tab, must not begin with an empty line, and has lines of less
 // than 64,000 bytes.
 func (r *Runner) Output(key, value string) error {
-	text, err := command(key, value, "remint_"+rand.Text())
+	text, err := command(key, r.redacted(value), "remint_"+rand.Text())
 	if err != nil {
 		return &rotate.Error{Op: "output", At: oneLine(key), Err: err}
 	}
 	return r.append(outputFile, func(int64) string { return text })
+}
+
+func (r *Runner) redacted(text string) string {
+	if r.Redact == nil {
+		return text
+	}
+	return r.Redact(text)
 }
 
 // command returns the form in which a value stands in a command file.
@@ -82,7 +89,7 @@ func command(key, value, delimiter string) (string, error) {
 // Summary adds Markdown to the summary of the step. What does not fit into the host's 1 MiB is cut at the end of a
 // paragraph, with a note.
 func (r *Runner) Summary(markdown string) error {
-	all := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(markdown), "\n")
+	all := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(r.redacted(markdown)), "\n")
 	for i, line := range all {
 		// Forgejo's runner prints the summary into its own log.
 		all[i] = neutral(line)

@@ -116,7 +116,7 @@ func Main(ctx context.Context, p Process) int {
 	out, err := newStream(set, p.Stdout), newStream(set, p.Stderr)
 	c := &command{getenv: p.Getenv, stdin: p.Stdin, out: out, err: err, secrets: set, started: time.Now()}
 	// Somebody may keep the standard output of a command in a file. An action has nothing but the log.
-	c.runner = &action.Runner{Getenv: p.Getenv, Out: out, Masks: masks{err}}
+	c.runner = &action.Runner{Getenv: p.Getenv, Out: out, Masks: masks{err}, Redact: set.String}
 	c.guard()
 	code := c.guarded(ctx, p.Args)
 	if errors.Join(out.Close(), err.Close()) != nil && code == Done {

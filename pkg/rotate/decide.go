@@ -332,8 +332,8 @@ func (d *decision) verifies() bool {
 }
 
 func sameName(name string, t Token) bool {
-	m := minted.FindStringSubmatch(t.Name)
-	return m != nil && m[1] == name
+	its, _, _, ok := parts(t.Name)
+	return ok && its == name
 }
 
 // label names a token for a message.

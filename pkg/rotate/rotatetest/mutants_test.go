@@ -25,7 +25,7 @@ var mutants = []mutant{
 	{"forgets the sinks it did not write", "retire.go",
 		"	low, ok := floor(x.fresh)\n	if !ok {", "	low, ok := x.newborn.Token, true\n	if !ok {", "manual procedure for Fly: three consumers, two rotated"},
 	{"revokes by name without its fingerprint", "name.go",
-		"&& strings.HasPrefix(m[3], tail(id))", "", "\"delete where name = X\": step 2 of the manual procedure for Fastly, old and new have one name"},
+		"&& strings.HasPrefix(end, tail(id))", "&& end != \"\"", "\"delete where name = X\": step 2 of the manual procedure for Fastly, old and new have one name"},
 	{"takes minted names of others for adopted ones", "survey.go",
 		"	return !minted && r.Adopt(t)", "	return !minted && r.Adopt(t) || minted && sameName(r.Name, t)", ""},
 	{"revokes what was made by hand and never named", "survey.go",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -217,53 +218,67 @@ func replay(t *testing.T) (w *World, why string, ok bool) {
 	return w, why, true
 }
 
+// TestMain lets garbage lie longer: worlds are many and small.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(800)
+	os.Exit(m.Run())
+}
+
 // TestPersistent lets one fault hit one operation for thirty days: nothing dies, and generations stay bounded.
 func TestPersistent(t *testing.T) {
 	ops := []string{"list", "identify", "mint", "revoke", "verify", "drain", "prove", "check", "inspect", "write", "write only", "write mark", "mark", "undo", "read", "forget", "held keeper", "held mark", "held digest", "held current"}
-	n := 0
+	var worlds atomic.Int64
+	t.Cleanup(func() { t.Logf("%d worlds of 30 days", worlds.Load()) })
 	for _, topo := range topologies {
 		if topo.Every > 90*rotate.Tick {
 			continue // what they hold first dies within the thirty days, whatever is done
 		}
-		for _, op := range ops {
-			for _, f := range Faults {
-				if !f.fits(op) || f == Revoked || f == ByHand && op == "verify" {
-					continue // no person does that every day
+		t.Run(topo.Name, func(t *testing.T) {
+			t.Parallel()
+			n := 0
+			for _, op := range ops {
+				for _, f := range Faults {
+					if !f.fits(op) || f == Revoked || f == ByHand && op == "verify" {
+						continue // no person does that every day
+					}
+					if n++; raceEnabled && n%30 != 0 {
+						continue // the whole without the race detector
+					}
+					worlds.Add(1)
+					synctest.Test(t, func(t *testing.T) { persist(t, topo, op, f) })
 				}
-				if n++; raceEnabled && n%30 != 0 {
-					continue // the whole without the race detector
-				}
-				synctest.Test(t, func(t *testing.T) {
-					w := NewWorld(topo)
-					w.persistent[op] = f
-					most := 0
-					for day := range 30 {
-						if x := w.Tick(); x.lived {
-							if why := PlanIsTruth(w, x); why != "" {
-								t.Fatalf("%s, %s at every %s, day %d: %s", topo.Name, f, op, day, why)
-							}
-						}
-						most = max(most, w.Generations())
-						if dead := w.Dead(); dead != "" && !topo.Compromised {
-							t.Fatalf("%s, %s at every %s, day %d: %s", topo.Name, f, op, day, dead)
-						}
-						if len(w.Broken) > 0 {
-							t.Fatalf("%s, %s at every %s, day %d: %s", topo.Name, f, op, day, w.Broken[0])
-						}
-						time.Sleep(rotate.Tick)
-					}
-					limit := 7 // births on days 0, 1, 2, 4, 8 and 16 beside the first
-					if topo.Unknown || topo.Compromised {
-						limit = 10 // consumers are in need: no back-off, but the limit
-					}
-					if most > limit {
-						t.Errorf("%s, %s at every %s: %d generations", topo.Name, f, op, most)
-					}
-				})
+			}
+		})
+	}
+}
+
+// persist lets a fault hit every call of an operation.
+func persist(t *testing.T, topo Topology, op string, f Fault) {
+	w := NewWorld(topo)
+	w.persistent[op] = f
+	most := 0
+	for day := range 30 {
+		if x := w.Tick(); x.lived {
+			if why := PlanIsTruth(w, x); why != "" {
+				t.Fatalf("%s at every %s, day %d: %s", f, op, day, why)
 			}
 		}
+		most = max(most, w.Generations())
+		if dead := w.Dead(); dead != "" && !topo.Compromised {
+			t.Fatalf("%s at every %s, day %d: %s", f, op, day, dead)
+		}
+		if len(w.Broken) > 0 {
+			t.Fatalf("%s at every %s, day %d: %s", f, op, day, w.Broken[0])
+		}
+		time.Sleep(rotate.Tick)
 	}
-	t.Logf("%d worlds of 30 days", n)
+	limit := 7 // births on days 0, 1, 2, 4, 8 and 16 beside the first
+	if topo.Unknown || topo.Compromised {
+		limit = 10 // consumers are in need: no back-off, but the limit
+	}
+	if most > limit {
+		t.Errorf("%s at every %s: %d generations", f, op, most)
+	}
 }
 
 // TestIdentities makes sure that the fingerprints of the world are those of its identities.
