@@ -89,6 +89,9 @@ var axed = []struct {
 	{file: "signon.yaml", only: "*integration", share: 17, writes: `^GET .*/secrets/signon-token-`, edits: []string{
 		"grace: 10m ", "grace: 0\n    deadline: 1m ", "sinks: [signon-sync]", "sinks: [{signon-sync: {interval: 1s}}]", "{consumers: auto,", "{interval: 1s, consumers: auto,",
 	}},
+	{file: "webhook.yaml", share: 10, writes: `^PATCH .*/secrets/webhook`, edits: []string{
+		"grace: 2d", "grace: 0\n    deadline: 1m", "restart: true}", "restart: true, interval: 1s}",
+	}},
 }
 
 // TestAxe: whatever ends the process at whichever request, consumers hold what works, and one more run converges. A
@@ -171,11 +174,11 @@ func firstWrite(log []string, minted int, writes string) int {
 		return -1
 	}
 	if writes != "" {
-		i := slices.IndexFunc(log[minted:], regexp.MustCompile(writes).MatchString)
+		i := slices.IndexFunc(log[minted-1:], regexp.MustCompile(writes).MatchString)
 		if i < 0 {
 			return -1
 		}
-		return minted + i
+		return minted - 1 + i // what no service mints is seen when it is written
 	}
 	provider := strings.Fields(log[minted-1])[1]
 	for i := minted; i < len(log); i++ {

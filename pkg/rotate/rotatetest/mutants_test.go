@@ -177,7 +177,7 @@ func TestMutants(t *testing.T) {
 				t.Fatal(err)
 			}
 			try := func(env []string, pkg string, args ...string) (caught string) {
-				cmd := exec.Command("go", append([]string{"test", "-vet=off", "-failfast", "-timeout", "20m", "-overlay", file, pkg}, args...)...)
+				cmd := exec.Command("go", append([]string{"test", "-vet=off", "-ldflags=-w", "-failfast", "-timeout", "20m", "-overlay", file, pkg}, args...)...)
 				cmd.Env = append(os.Environ(), env...)
 				out, err := cmd.CombinedOutput()
 				if err == nil {

@@ -121,7 +121,7 @@ func TestWorld(t *testing.T) {
 	t.Cleanup(func() { t.Logf("%d worlds", worlds.Load()) })
 	share := 1.0
 	if raceEnabled {
-		share = 0.03 // a seeded share; the whole without the race detector
+		share = 0.02 // a seeded share; the whole without the race detector
 	}
 	for i, topo := range topologies {
 		t.Run(topo.Name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/remint-dev/remint/internal/keeping"
 	"github.com/remint-dev/remint/pkg/cluster"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/rotate/rotatetest"
@@ -95,6 +96,30 @@ func TestRealServer(t *testing.T) {
 		t.Errorf("somebody else's value was overwritten: %v", err)
 	}
 	if h, err := sink("web").Held(t.Context()); err != nil || h.Mark.Token.ID != "" || h.Secret.Reveal() != "theirs" {
+		t.Errorf("held %+v, %v", h, err)
+	}
+
+	do(http.MethodPatch, at+"/web", map[string]any{"data": map[string]any{"TOKEN": encoded(byHand)}})
+	kept := func() *Secret {
+		s := sink("web")
+		s.Previous = "TOKEN_PREVIOUS"
+		return s
+	}
+	s, rival := kept(), kept()
+	for _, k := range []*Secret{s, rival} {
+		_, err := k.Held(t.Context())
+		must(t, err)
+	}
+	must(t, s.Write(t.Context(), newer))
+	if content(t, "TOKEN") != newer.Secret.Reveal() || content(t, "TOKEN_PREVIOUS") != byHand {
+		t.Error("what was replaced is not kept")
+	}
+	if err := rival.Write(t.Context(), older); !errors.Is(err, rotate.ErrConflict) || content(t, "TOKEN") != newer.Secret.Reveal() {
+		t.Errorf("a rival wrote: %v", err)
+	}
+	must(t, s.Mark(t.Context(), newer.Token))
+	must(t, kept().Forget(t.Context(), rotate.Token{ID: keeping.ByHand}))
+	if h, err := kept().Held(t.Context()); err != nil || h.Mark.Token.ID != newer.ID || !h.Mark.Verified || h.Former.ID != "" || content(t, "TOKEN_PREVIOUS") != newer.Secret.Reveal() {
 		t.Errorf("held %+v, %v", h, err)
 	}
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/remint-dev/remint/internal/emulate/hostile"
+	"github.com/remint-dev/remint/internal/keeping"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/rotate/rotatetest"
 )
@@ -77,6 +78,27 @@ func TestReal(t *testing.T) {
 	})
 	if after := ask("GET", "secret/data/"+path, ""); others(after) != others(before) {
 		t.Errorf("%s became %s", others(before), others(after))
+	}
+	kept := func() *Secret {
+		s := sink()
+		s.Previous = "token_previous"
+		return s
+	}
+	one, rival := kept(), kept()
+	for _, k := range []*Secret{one, rival} {
+		_, err := k.Held(t.Context())
+		must(t, err)
+	}
+	must(t, one.Write(t.Context(), credential("x")))
+	fails(t, rival.Write(t.Context(), credential("y")), rotate.ErrConflict, "somebody else wrote it")
+	h, err := kept().Held(t.Context())
+	if err != nil || h.Mark.Token.ID != "x" || !keeping.IsByHand(h.Former) { // the suite's note is not one of this mode
+		t.Errorf("held %+v, %v", h, err)
+	}
+	must(t, one.Mark(t.Context(), credential("x").Token))
+	must(t, kept().Forget(t.Context(), h.Former))
+	if h, err = kept().Held(t.Context()); err != nil || h.Mark.Token.ID != "x" || !h.Mark.Verified || h.Former.ID != "" {
+		t.Errorf("held %+v, %v", h, err)
 	}
 	if limited := os.Getenv("REMINT_VAULT_LIMITED"); limited != "" { // may read and update, and not touch metadata
 		s := sink()
