@@ -106,7 +106,7 @@ func (k *Sink) Check(now State) error {
 func (k *Sink) Write(ctx context.Context, c rotate.Credential) error {
 	before := k.undo
 	err := k.change(ctx, func(now State) (State, error) {
-		current, _, err := k.read(now)
+		current, former, err := k.read(now)
 		switch {
 		case err != nil:
 			return now, err
@@ -120,10 +120,14 @@ func (k *Sink) Write(ctx context.Context, c rotate.Credential) error {
 			return now, fmt.Errorf("%w: somebody else wrote it after it was looked at; their value is left alone", rotate.ErrConflict)
 		}
 		to := State{Value: c.Secret.Reveal(), Former: now.Value}
+		replaced := rotate.Mark{Token: current.Token}
+		if now.Value == "" { // a person took it away, and what is kept is all that consumers can work with
+			to.Former, replaced = now.Former, former
+		}
 		if to.Former == "" {
 			to.Former = to.Value
 		}
-		to.Note = k.note(to, rotate.Mark{Token: c.Token}, rotate.Mark{Token: current.Token})
+		to.Note = k.note(to, rotate.Mark{Token: c.Token}, replaced)
 		k.undo = &change{now, to, current.Token, c.Token} // also if the answer gets lost
 		return to, nil
 	})

@@ -104,6 +104,12 @@ func TestLife(t *testing.T) {
 	step("and that was verified", "by-hand/1 verified", "a person's", "value of 1")
 	must(t, (&Sink{Store: p}).Forget(ctx, credential("1").Token))
 	must(t, (&Sink{Store: p}).Write(ctx, credential("4")))
+	was := *p
+	p.Value = ""
+	step("a person took the value away", "/by-hand", "", "a person's")
+	must(t, (&Sink{Store: p}).Write(ctx, credential("5")))
+	step("what is kept stays", "5/by-hand", "value of 5", "a person's")
+	p.State = was.State
 	p.Value = "a person's second"
 	step("two of a person's", "by-hand-2/by-hand", "a person's second", "a person's")
 }

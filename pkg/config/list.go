@@ -49,7 +49,7 @@ func adapters() catalog {
 			`provider: {tailscale: {tags: ["tag:server"], preauthorized: true}}`),
 		provider("random", func() *random.Provider { return new(random.Provider) },
 			"Passwords, HMAC keys and webhook keys that remint makes itself. No service knows them: whoever checks accepts what the sink holds and what it keeps beside, so there must be exactly one sink, with previous, and whoever checks must take up a new value before anybody presents it: let it read the sink each time, or restart it by the first verifier. The old value stops working when the sink forgets it, which with grace is a later day; who was given it in its environment needs a restart to forget it too.",
-			"provider: {random: {bytes: 32}}\nsinks: [{kubernetes-secret: {secret: web/WEBHOOK_SECRET, previous: WEBHOOK_SECRET_PREVIOUS}}]\nverify: [{rollout: {deployments: [receiver]}}, {rollout: {deployments: [sender]}}]"),
+			"provider: {random: {bytes: 32}}\nsinks: [{kubernetes-secret: {secret: web/WEBHOOK_SECRET, previous: WEBHOOK_SECRET_PREVIOUS}}]\nverify: [{rollout: {deployment: receiver, restart: true}}, {rollout: {deployment: sender, restart: true}}]"),
 		provider("command", func() *providercommand.Provider { return new(providercommand.Provider) },
 			"Tokens of any service, by a program of yours that speaks the protocol of docs/protocol.md.",
 			"provider: {command: {run: [./my-provider], can: [identify], expiry: 90d}}"),
