@@ -171,7 +171,7 @@ func build(t *testing.T) string {
 }
 
 // atOnce is how many tests run at the same time, unless -parallel says: they wait for processes more than they compute.
-const atOnce = "8"
+const atOnce = "6"
 
 func TestMain(m *testing.M) {
 	flag.Parse()

@@ -19,7 +19,7 @@ import (
 // Bounds of one call of an adapter under hostile answers.
 const (
 	// Memory is how many bytes it may allocate for each hostile answer: a large one is read, decoded and copied a few times.
-	Memory = 192 << 20
+	Memory = 256 << 20
 	// Most is how many requests it may send, so that pages without end end.
 	Most = 1100
 	// Busy is for how long it may compute.

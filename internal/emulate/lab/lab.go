@@ -34,7 +34,7 @@ const interval = time.Millisecond
 
 // patience replaces the time that something is waited for in all: an emulation that has not answered by then
 // never will.
-const patience = 2 * time.Second
+const patience = 2 * time.Second * slowness
 
 // Lab is a set of emulated services that fits one configuration. Use it in this order: [New], [Lab.Options] for
 // [config.Load], [Lab.Prepare], perhaps [Lab.Fail], then the rotations, and [Lab.Close]. It is safe for

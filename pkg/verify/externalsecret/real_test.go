@@ -80,7 +80,7 @@ func TestRealServer(t *testing.T) {
 	if err := s.Verify(t.Context(), rotate.Credential{Token: rotate.Token{ID: "41"}, Secret: rotate.NewSecret(oldText)}); err != nil {
 		t.Errorf("after a restore: %v", err)
 	}
-	s.Timeout = 3 * time.Second
+	s.Timeout = 10 * time.Second
 	if err := s.Verify(t.Context(), newborn); err == nil || errors.Is(err, rotate.ErrUnproven) || !strings.Contains(err.Error(), "another value") {
 		t.Errorf("old value: %v", err)
 	}

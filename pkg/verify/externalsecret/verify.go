@@ -79,7 +79,7 @@ func (s *Sync) once(ctx context.Context, secret rotate.Secret, limit time.Durati
 		return objects.Unproven(err)
 	}
 	var now external
-	err = objects.Poll(ctx, limit, s.interval(), func(ctx context.Context) (bool, string, error) {
+	err = objects.Poll(ctx, max(limit, time.Second), s.interval(), func(ctx context.Context) (bool, string, error) {
 		x, err := objects.Get[external](ctx, s.place(), kind, s.Name)
 		if err != nil {
 			return false, "", err
