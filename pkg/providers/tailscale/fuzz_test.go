@@ -78,6 +78,7 @@ func FuzzNames(f *testing.F) {
 	f.Add("web deploy 20260102T030405Z-aaaaaaaabbbbbc")
 	f.Add("kubernetes nodes production 20260102T030405Z-aaaaaaaabbbbbc")
 	f.Add("x 00000000000000aaaaaaa")
+	f.Add("etes nodes productin 50260102T030405Z-aaaaaaaabbbbbc") // its stamp needs one digit more
 	f.Fuzz(func(t *testing.T, name string) {
 		d, err := Description(name)
 		if err != nil {

@@ -39,7 +39,9 @@ func Description(name string) (string, error) {
 	}
 	birth, minted := rotate.Minted(rotate.Token{Name: name})
 	if i := strings.LastIndexByte(name, ' '); minted && i <= longestStem && birth.Unix() > 0 {
-		return name[:i] + " " + fmt.Sprintf("%07s", strconv.FormatInt(birth.Unix(), 36)) + name[len(name)-tailLength:], nil
+		if stamp := fmt.Sprintf("%07s", strconv.FormatInt(birth.Unix(), 36)); len(stamp)+tailLength == packedLength {
+			return name[:i] + " " + stamp + name[len(name)-tailLength:], nil
+		}
 	}
 	return "", fmt.Errorf("%w: %q is too long for the description of a key of Tailscale: the rotation's name may have %d characters", rotate.ErrConfig, httpx.Clean(name, 120), longestStem)
 }
