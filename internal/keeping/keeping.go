@@ -10,6 +10,7 @@
 package keeping
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,10 +51,17 @@ var (
 	ErrForeign = fmt.Errorf("%w: what stands in the place of the former value (previous) was not put there by remint; if no consumer presents it any more, make it equal to the value, or remove it", rotate.ErrConflict)
 )
 
+// Next is a state in which a value was put in place of what was there, with the note as it was. If a person took the value
+// away, what is kept is all that consumers can work with, and stays.
+func (s State) Next(value string) State {
+	return State{Value: value, Former: cmp.Or(s.Value, s.Former, value), Note: s.Note}
+}
+
 // Sink is a place as one process uses it. Its methods are those of the interfaces of package rotate; they must not be called
 // at the same time.
 type Sink struct {
 	Store Store
+	Warn  func(format string, args ...any) // is told of a value that the note does not know; nil: nobody is
 
 	last *Seen  // as it was last read or written; nil: not known
 	told *State // as Held told it, or as this process left it
@@ -84,7 +92,13 @@ func (k *Sink) Held(ctx context.Context) (rotate.Holding, error) {
 	}
 	k.told = &now.State
 	current, former, err := k.read(now.State)
-	return rotate.Holding{Mark: current, Secret: rotate.NewSecret(now.Value), Former: former.Token}, err
+	if err != nil {
+		return rotate.Holding{}, err
+	}
+	if k.Warn != nil && now.Note != "" && IsByHand(current.Token) && !current.Verified {
+		k.Warn("its value was changed by hand or by another tool; it counts as a token of unknown age")
+	}
+	return rotate.Holding{Mark: current, Secret: rotate.NewSecret(now.Value), Former: former.Token}, nil
 }
 
 // Read returns the value.
@@ -119,13 +133,9 @@ func (k *Sink) Write(ctx context.Context, c rotate.Credential) error {
 		if now != *k.told {
 			return now, fmt.Errorf("%w: somebody else wrote it after it was looked at; their value is left alone", rotate.ErrConflict)
 		}
-		to := State{Value: c.Secret.Reveal(), Former: now.Value}
-		replaced := rotate.Mark{Token: current.Token}
-		if now.Value == "" { // a person took it away, and what is kept is all that consumers can work with
-			to.Former, replaced = now.Former, former
-		}
-		if to.Former == "" {
-			to.Former = to.Value
+		to, replaced := now.Next(c.Secret.Reveal()), rotate.Mark{Token: current.Token}
+		if now.Value == "" {
+			replaced = former
 		}
 		to.Note = k.note(to, rotate.Mark{Token: c.Token}, replaced)
 		k.undo = &change{now, to, current.Token, c.Token} // also if the answer gets lost

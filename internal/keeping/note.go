@@ -48,6 +48,9 @@ func (k *Sink) note(s State, current, former rotate.Mark) string {
 	return strings.TrimSuffix(current.String(), "}") + "," + strings.TrimPrefix(string(with), "{")
 }
 
+// NoteKey names the note's key after that of the former value, in a place that has nothing but keys.
+func NoteKey(previous string) string { return previous + "_remint" }
+
 // Tokens are those that a note names, as far as it is one; it is not held against the values.
 func Tokens(note string) (current, former rotate.Token) {
 	var n noteText

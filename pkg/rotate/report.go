@@ -99,6 +99,7 @@ func (x *run) now(i int, before held) held {
 	case x.written[i]:
 		return held{state: known, token: x.newborn.Token, verified: len(x.Verify) > 0 && x.passed == len(x.Verify) && (!x.Acknowledge || x.o.Acknowledged)}
 	case x.res.Outcome == Restored:
+		before.verified = before.verified && !x.listless() // see Keeper
 		return before
 	}
 	return held{state: unknown, token: before.token}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/remint-dev/remint/internal/emulate/aws"
+	"github.com/remint-dev/remint/internal/keeping"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/sinks/awssecretsmanager"
 )
@@ -63,11 +64,18 @@ func (l *Lab) fitAWS(s *awssecretsmanager.Secret) (*sink, error) {
 			return fields(a.Current(name))[s.Key]
 		},
 		hold: func(c rotate.Credential, byHand bool) error {
+			to := twin(s)
 			if byHand {
-				c.Token = rotate.Token{} // so that no version speaks for it
+				c.Token, to.Previous = rotate.Token{}, "" // so that no version and no note speaks for it
 			}
-			return write(twin(s), c)
+			return write(to, c)
 		},
+	}
+	if s.Keeps() {
+		out.beside = func() (former, note string) {
+			all := fields(a.Current(name))
+			return all[s.Previous], all[keeping.NoteKey(s.Previous)]
+		}
 	}
 	out.remote = &remote{name, s.Key, func() string { return a.Current(name) }}
 	s.Transport, out.refuse = l.refusing(a, func(r *http.Request, body []byte) bool {

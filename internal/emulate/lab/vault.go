@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	hashicorp "github.com/remint-dev/remint/internal/emulate/vault"
+	"github.com/remint-dev/remint/internal/keeping"
 	"github.com/remint-dev/remint/pkg/rotate"
 	"github.com/remint-dev/remint/pkg/sinks/vault"
 )
@@ -55,7 +56,7 @@ func (l *Lab) fitVault(s *vault.Secret) *sink {
 		return nil
 	})
 	path, key := s.Path, s.Key
-	return &sink{
+	out := &sink{
 		look: func() string { return v.Text(mount, path, key) },
 		hold: func(c rotate.Credential, byHand bool) error {
 			if byHand {
@@ -70,4 +71,10 @@ func (l *Lab) fitVault(s *vault.Secret) *sink {
 		}},
 		refuse: func() { refused.Store(true) },
 	}
+	if s.Keeps() {
+		out.beside = func() (former, note string) {
+			return v.Text(mount, path, s.Previous), v.Text(mount, path, keeping.NoteKey(s.Previous))
+		}
+	}
+	return out
 }

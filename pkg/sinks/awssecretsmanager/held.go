@@ -24,7 +24,8 @@ func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Keeps() {
-		return s.byHand(s.kept().Held(ctx))
+		h, err := s.kept().Held(ctx)
+		return h, s.fault("held", err)
 	}
 	out, err := s.describe(ctx)
 	if err != nil {

@@ -21,8 +21,6 @@ import (
 //   - Whether a move of AWSCURRENT whose answer is no success took effect, the labels tell.
 
 const (
-	// noteSuffix makes the name of the note's key from that of the former value's.
-	noteSuffix = "_remint"
 	// replaced is the label that the service itself puts on the version that AWSCURRENT was taken from.
 	replaced = "AWSPREVIOUS"
 )
@@ -51,7 +49,7 @@ func (s *Secret) everywhere(ctx context.Context, err error) error {
 // kept is the secret as a place that keeps what is replaced.
 func (s *Secret) kept() *keeping.Sink {
 	if s.keeping.Store == nil {
-		s.keeping.Store = trio{s}
+		s.keeping = keeping.Sink{Store: trio{s}, Warn: s.warnings.Add}
 	}
 	return &s.keeping
 }
@@ -101,7 +99,7 @@ type member struct {
 }
 
 func (s *Secret) members(of *keeping.State) []member {
-	return []member{{s.Key, &of.Value}, {s.Previous, &of.Former}, {s.Previous + noteSuffix, &of.Note}}
+	return []member{{s.Key, &of.Value}, {s.Previous, &of.Former}, {keeping.NoteKey(s.Previous), &of.Note}}
 }
 
 // weave returns the whole text that the secret is to hold.
@@ -218,26 +216,12 @@ func (s *Secret) unsuited(now sight) error {
 	return nil
 }
 
-// byHand warns of a value that the note does not know.
-func (s *Secret) byHand(h rotate.Holding, err error) (rotate.Holding, error) {
-	if err != nil {
-		return rotate.Holding{}, s.fault("held", err)
-	}
-	if s.last != nil && s.last.Note != "" && keeping.IsByHand(h.Mark.Token) && !h.Mark.Verified {
-		s.warnings.Add("its value was changed by hand or by another tool; it counts as a token of unknown age")
-	}
-	return h, nil
-}
-
 // roomy refuses a credential that does not fit beside what is kept, as far as that is known.
 func (s *Secret) roomy(c rotate.Credential) error {
 	if !s.Keeps() || s.last == nil {
 		return nil
 	}
-	to := keeping.State{Value: c.Secret.Reveal(), Former: s.last.Value, Note: s.last.Note}
-	if to.Former == "" {
-		to.Former = to.Value
-	}
+	to := s.last.State.Next(c.Secret.Reveal())
 	_, err := s.weave(s.last.Version.(sight), to)
 	return err
 }

@@ -150,7 +150,7 @@ func (s *Secret) Validate() error {
 		bad("previous", "not valid UTF-8")
 	case s.Previous == s.Key:
 		bad("previous", "it is the key itself; give another for the former value")
-	case s.Previous+noteSuffix == s.Key:
+	case keeping.NoteKey(s.Previous) == s.Key:
 		bad("previous", "the note about both values goes under %q, which is the key itself; give another for the former value", s.Key)
 	}
 	if s.Endpoint != "" {

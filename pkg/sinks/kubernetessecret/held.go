@@ -13,7 +13,8 @@ func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Keeps() {
-		return s.byHand(s.kept().Held(ctx))
+		h, err := s.kept().Held(ctx)
+		return h, s.fault("held", err)
 	}
 	now, err := s.look(ctx)
 	if err != nil {

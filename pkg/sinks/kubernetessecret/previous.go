@@ -27,7 +27,7 @@ func (s *Secret) Forget(ctx context.Context, t rotate.Token) error {
 // kept is the Secret as a place that keeps what is replaced.
 func (s *Secret) kept() *keeping.Sink {
 	if s.keeping.Store == nil {
-		s.keeping.Store = pair{s}
+		s.keeping = keeping.Sink{Store: pair{s}, Warn: s.warnings.Add}
 	}
 	return &s.keeping
 }
@@ -80,15 +80,4 @@ func (s *Secret) unsuited(now *sight) error {
 		return fmt.Errorf("key %s: %w", s.Previous, err)
 	}
 	return nil
-}
-
-// byHand warns of a value that the annotation does not know.
-func (s *Secret) byHand(h rotate.Holding, err error) (rotate.Holding, error) {
-	if err != nil {
-		return rotate.Holding{}, s.fault("held", err)
-	}
-	if s.last != nil && s.last.marker != "" && keeping.IsByHand(h.Mark.Token) && !h.Mark.Verified {
-		s.warnings.Add("its value was changed by hand or by another tool; it counts as a token of unknown age")
-	}
-	return h, nil
 }

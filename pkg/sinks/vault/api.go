@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/remint-dev/remint/internal/httpx"
+	"github.com/remint-dev/remint/internal/keeping"
 	"github.com/remint-dev/remint/pkg/rotate"
 )
 
@@ -197,7 +198,7 @@ func (s *Secret) read(data json.RawMessage) (*sight, error) {
 	n := &sight{version: in.Metadata.Version, data: in.Data, marker: in.Metadata.CustomMetadata[s.markerName()]}
 	if s.Keeps() {
 		if n.former, err = text(in.Data, s.Previous); err == nil {
-			n.note, err = text(in.Data, s.Previous+noteSuffix)
+			n.note, err = text(in.Data, keeping.NoteKey(s.Previous))
 		}
 		if err != nil {
 			return nil, err

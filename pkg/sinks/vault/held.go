@@ -14,7 +14,8 @@ func (s *Secret) Held(ctx context.Context) (rotate.Holding, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Keeps() {
-		return s.warned(s.kept().Held(ctx))
+		h, err := s.kept().Held(ctx)
+		return h, s.fault("held", err)
 	}
 	n, err := s.look(ctx)
 	if err != nil {

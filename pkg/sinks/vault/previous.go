@@ -17,8 +17,6 @@ import (
 // nor written.
 
 const (
-	// noteSuffix makes the name of the note's key from that of the former value's.
-	noteSuffix = "_remint"
 	// maxEntry is what a secret may have in bytes, with all keys (integrated storage, max_entry_size).
 	maxEntry = 1 << 20
 )
@@ -39,7 +37,7 @@ func (s *Secret) Forget(ctx context.Context, t rotate.Token) error {
 // kept is the secret as a place that keeps what is replaced.
 func (s *Secret) kept() *keeping.Sink {
 	if s.keeping.Store == nil {
-		s.keeping.Store = trio{s}
+		s.keeping = keeping.Sink{Store: trio{s}, Warn: s.warnings.Add}
 	}
 	return &s.keeping
 }
@@ -70,7 +68,7 @@ func (s *Secret) weave(n *sight, to keeping.State) (map[string]json.RawMessage, 
 	}
 	data := make(map[string]json.RawMessage, len(n.data)+3)
 	maps.Copy(data, n.data)
-	for key, want := range map[string]string{s.Key: to.Value, s.Previous: to.Former, s.Previous + noteSuffix: to.Note} {
+	for key, want := range map[string]string{s.Key: to.Value, s.Previous: to.Former, keeping.NoteKey(s.Previous): to.Note} {
 		if held, err := text(data, key); err != nil || held != want { // no key is made for nothing
 			data[key], _ = json.Marshal(want) // a text always is JSON
 		}
@@ -131,26 +129,12 @@ func (s *Secret) unsuited(n *sight) error {
 	return nil
 }
 
-// warned warns of a value that the note does not know.
-func (s *Secret) warned(h rotate.Holding, err error) (rotate.Holding, error) {
-	if err != nil {
-		return rotate.Holding{}, s.fault("held", err)
-	}
-	if s.last != nil && s.last.note != "" && keeping.IsByHand(h.Mark.Token) && !h.Mark.Verified {
-		s.warnings.Add("its value was changed by hand or by another tool; it counts as a token of unknown age")
-	}
-	return h, nil
-}
-
 // roomy refuses a credential that does not fit beside what is kept, as far as that is known.
 func (s *Secret) roomy(c rotate.Credential) error {
 	if !s.Keeps() || s.last == nil {
 		return nil
 	}
-	to := keeping.State{Value: c.Secret.Reveal(), Former: s.last.value.Reveal(), Note: s.last.note}
-	if to.Former == "" {
-		to.Former = to.Value
-	}
+	to := s.last.seen().Next(c.Secret.Reveal())
 	_, err := s.weave(s.last, to)
 	return err
 }
